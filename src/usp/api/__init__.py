@@ -1,0 +1,1 @@
+"""The open data API: route, params, queries, representation; in this direction only."""

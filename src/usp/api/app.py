@@ -1,0 +1,104 @@
+"""The application: pools, middleware, routes, and one way to tell an error."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from importlib.metadata import version
+from importlib.util import find_spec
+from pathlib import Path
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.middleware.cors import CORSMiddleware
+from fastapi.middleware.gzip import GZipMiddleware
+from fastapi.openapi.docs import get_swagger_ui_html
+from starlette.exceptions import HTTPException
+from starlette.responses import RedirectResponse, Response
+from starlette.staticfiles import StaticFiles
+
+from usp.api import problems
+from usp.api.database import Database
+from usp.api.document import openapi
+from usp.api.middleware import HeadAndCache
+from usp.api.routes import datasets, devices, health, readings
+from usp.db import OPEN_ROLE, WRITER_ROLE
+from usp.settings import Settings
+
+DESCRIPTION = """Open data of a city's street hardware: air, weather, noise, traffic, lighting, parking, charging.
+
+Times are RFC 3339 in UTC and windows half open, `from ≤ t < to`. An unknown parameter is an error. Errors are
+problem documents (RFC 9457). Everything is licensed as its dataset says, CC BY 4.0 where nothing else is said.
+"""
+
+ASSETS = "/docs/assets"
+#: Below this an answer fits in one packet anyway.
+GZIP_FROM_BYTES = 1_000
+
+
+def create_app(settings: Settings) -> FastAPI:
+    """Make the application; it starts, and answers 503, also while the database is away."""
+    url = settings.require_database()
+    open_data = Database(url, role=OPEN_ROLE, application="usp-api-open", size=10)
+    operations = Database(url, role=WRITER_ROLE, application="usp-api-ops", size=3)
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        yield
+        await open_data.close()
+        await operations.close()
+
+    app = FastAPI(
+        title="Urban sharing platform",
+        description=DESCRIPTION,
+        version=version("urban-sharing-platform"),
+        lifespan=lifespan,
+        docs_url=None,
+        redoc_url=None,
+        openapi_url="/openapi.json",
+    )
+    app.state.open_data, app.state.operations = open_data, operations
+    for module in (datasets, readings, devices, health):
+        app.include_router(module.router)
+    _add_documentation(app)
+    _add_problems(app)
+    app.add_middleware(GZipMiddleware, minimum_size=GZIP_FROM_BYTES, compresslevel=5)
+    app.add_middleware(
+        CORSMiddleware, allow_origins=["*"], allow_methods=["GET", "HEAD", "OPTIONS"], allow_headers=["*"]
+    )
+    app.add_middleware(HeadAndCache)
+    return app
+
+
+def _add_problems(app: FastAPI) -> None:
+    for error in problems.STATUS:
+        app.add_exception_handler(error, problems.tell)
+    app.add_exception_handler(RequestValidationError, problems.tell)
+    app.add_exception_handler(HTTPException, problems.tell_http)
+
+
+def _add_documentation(app: FastAPI) -> None:
+    """Serve /docs with its scripts from the package they are installed with: nothing comes from elsewhere."""
+    app.mount(ASSETS, StaticFiles(directory=_assets()), name="assets")
+    app.openapi = lambda: openapi(app)  # type: ignore[method-assign] - FastAPI's documented way
+
+    @app.get("/docs", include_in_schema=False)
+    async def docs() -> Response:
+        return get_swagger_ui_html(
+            openapi_url="/openapi.json",
+            title=app.title,
+            swagger_js_url=f"{ASSETS}/swagger-ui-bundle.js",
+            swagger_css_url=f"{ASSETS}/swagger-ui.css",
+            swagger_favicon_url="data:,",
+            swagger_ui_parameters={"validatorUrl": None, "tryItOutEnabled": True},
+        )
+
+    @app.get("/", include_in_schema=False)
+    async def start(_: Request) -> Response:
+        return RedirectResponse("/docs")
+
+
+def _assets() -> Path:
+    # Importing it would patch nothing, but there is no need to.
+    found = find_spec("fastapi_offline")
+    if found is None or found.origin is None:
+        raise FileNotFoundError("fastapi_offline")
+    return Path(found.origin).parent / "static"

@@ -1,0 +1,170 @@
+"""Examples of the documentation: names of the demonstration, and answers as it gives them."""
+
+from typing import Any
+
+from usp.api.problems import MEDIA_TYPE
+
+DATASET = "air_quality"
+DEVICE = "lamp-corso-lodi-1"
+SITE = "corso-lodi"
+
+_PLACE = {"site": SITE, "lon": 9.2121, "lat": 45.4466}
+_TIME = "2026-11-20T09:00:00Z"
+
+_PROPERTY = {
+    "name": "pm2_5",
+    "title": "Particles below 2.5 µm",
+    "unit": "µg/m³",
+    "type": "real",
+    "aggregation": "mean",
+    "range": {"min": 0, "max": 1000},
+}
+_DATASET: dict[str, Any] = {
+    "name": DATASET,
+    "title": "Air quality",
+    "description": "Particulate matter and gases in outdoor air, measured on smart lampposts.",
+    "licence": "CC-BY-4.0",
+    "attribution": "Comune di Milano, Sharing Cities",
+    "kinds": ["lamppost"],
+    "interval": False,
+    "extent": {"first": "2026-11-13T09:00:00Z", "last": _TIME},
+    "properties": [_PROPERTY],
+}
+_DEVICE = {"device": DEVICE, "title": "Corso Lodi 1", "kind": "lamppost"}
+_LAMPPOST = ["air_quality", "weather", "noise", "traffic", "lighting", "wifi"]
+_ITEMS = {
+    "received": 182004,
+    "stored": 181950,
+    "duplicate": 51,
+    "rejected": 3,
+    "events": 0,
+    "values_refused": 2,
+}
+
+#: What each address answers.
+JSON: dict[str, Any] = {
+    "datasets": {"data": [_DATASET], "next": None},
+    "dataset": _DATASET,
+    "readings": {
+        "data": [
+            {"time": _TIME, "device": DEVICE, **_PLACE, "pm2_5": 12.1, "no2": 31.0, "flags": []},
+            {
+                "time": "2026-11-20T09:01:00Z",
+                "device": DEVICE,
+                **_PLACE,
+                "pm10": 1840.0,
+                "flags": ["pm10:out_of_range"],
+            },
+        ],
+        "next": None,
+    },
+    "latest": {
+        "data": [
+            {
+                "device": DEVICE,
+                "time": _TIME,
+                **_PLACE,
+                "pm2_5": 12.1,
+                "pm2_5_time": _TIME,
+                "no2": 31.0,
+                "no2_time": _TIME,
+                "flags": [],
+            }
+        ],
+        "next": None,
+    },
+    "devices": {
+        "data": [{**_DEVICE, **_PLACE, "approximate": True, "interval": 60.0, "datasets": _LAMPPOST}],
+        "next": None,
+    },
+    "device": {
+        **_DEVICE,
+        "profile": "milan-lamppost",
+        "interval": 60.0,
+        "registered_at": "2026-11-13T08:00:00Z",
+        "datasets": [{"dataset": DATASET, "last_time": _TIME}],
+        "place": {**_PLACE, "approximate": True},
+        "placements": [{**_PLACE, "approximate": True}],
+        "children": [],
+    },
+    "sites": {
+        "data": [
+            {
+                "site": SITE,
+                "title": "Corso Lodi",
+                "lon": 9.2121,
+                "lat": 45.4466,
+                "approximate": True,
+                "devices": 8,
+            }
+        ],
+        "next": None,
+    },
+    "site": {
+        "site": SITE,
+        "title": "Corso Lodi",
+        "lon": 9.2121,
+        "lat": 45.4466,
+        "approximate": True,
+        "devices": ["bay-corso-lodi-1", DEVICE],
+    },
+    "live": {"status": "alive"},
+    "ready": {
+        "status": "ready",
+        "dependencies": {"database": {"status": "ok", "critical": True, "detail": "PostgreSQL 17"}},
+    },
+    "ingest": {
+        "totals": {**_ITEMS, "in_flight": 12},
+        "rejected_by_reason": {"time_in_future": 3},
+        "values_refused_by_reason": {"wrong_type": 2},
+        "events_by_kind": {},
+        "rates": {"1m": 3.4, "5m": 3.3, "60m": 3.3},
+        "kinds": {"lamppost": {"expected": 20, "reporting": 19, "silent": 1, **_ITEMS}},
+        "datasets": {DATASET: {"rows": 27360, "last_event": _TIME, "delay_p50_s": 0.31, "delay_p95_s": 0.82}},
+        "workers": [
+            {
+                "slot": 0,
+                "started_at": "2026-11-13T08:00:00Z",
+                "heartbeat_at": _TIME,
+                "in_flight": 12,
+                "connected": True,
+                "alive": True,
+            }
+        ],
+    },
+}
+
+CSV = {
+    "readings": "time,device,site,lon,lat,pm2_5,no2,flags\r\n"
+    f"{_TIME},{DEVICE},{SITE},9.2121,45.4466,12.1,31,\r\n",
+    "latest": "device,time,site,lon,lat,pm2_5,pm2_5_time,no2,no2_time,flags\r\n"
+    f"{DEVICE},{_TIME},{SITE},9.2121,45.4466,12.1,{_TIME},31,{_TIME},\r\n",
+    "devices": "device,title,kind,category,parent,site,lon,lat,approximate,interval,retired_at,datasets\r\n"
+    f"{DEVICE},Corso Lodi 1,lamppost,,,{SITE},9.2121,45.4466,true,60,,{';'.join(_LAMPPOST)}\r\n",
+    "sites": "site,title,address,lon,lat,approximate,devices\r\n"
+    + f"{SITE},Corso Lodi,,9.2121,45.4466,true,8\r\n",
+}
+
+
+def _problem(status: int, title: str, detail: str, **members: str) -> dict[str, Any]:
+    example = {"type": "about:blank", "title": title, "status": status, "detail": detail, **members}
+    schema = {"$ref": "#/components/schemas/problem"}
+    return {"description": title, "content": {MEDIA_TYPE: {"schema": schema, "example": example}}}
+
+
+PROBLEMS = {
+    "400": _problem(
+        400,
+        "Bad Request",
+        "'devise' is no parameter here; there are device, site. Did you mean device?",
+        parameter="devise",
+        suggestion="device",
+    ),
+    "404": _problem(404, "Not Found", "There is no device 'lamp-1'."),
+    "406": _problem(
+        406,
+        "Not Acceptable",
+        "`Accept` 'text/html' takes none of application/json, text/csv; `format=` chooses too.",
+    ),
+    "503": _problem(503, "Service Unavailable", "The database does not answer."),
+}

@@ -1,0 +1,85 @@
+"""Cursors: after which row the next page begins, and of which window of time."""
+
+import base64
+import binascii
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+import orjson
+from starlette.datastructures import URL
+
+from usp.errors import QueryError
+from usp.models.device import IDENTIFIER
+from usp.models.query import TimeWindow
+
+#: Page sizes of formats that come in pages.
+DEFAULT_LIMIT = 1_000
+MAX_LIMIT = 10_000
+
+
+def reading_cursor(window: TimeWindow, row: Mapping[str, Any]) -> str:
+    """The mark after a reading. It keeps the window: "the last 24 hours" must not move between two pages."""
+    return _encode([row["time"], row["device"], window.start.isoformat(), window.end.isoformat()])
+
+
+def name_cursor(column: str, row: Mapping[str, Any]) -> str:
+    """The mark after a row of a list that is ordered by names."""
+    return _encode([row[column]])
+
+
+def parse_reading_cursor(text: str) -> tuple[datetime, str, TimeWindow]:
+    """Time and device after which to go on, and the window."""
+    try:
+        after, name, start, end = _decode(text)
+        window = TimeWindow(_utc(start), _utc(end))
+        return _utc(after), _identifier(name), window
+    except (ValueError, TypeError, OverflowError, QueryError):
+        raise _not_ours() from None
+
+
+def parse_name_cursor(text: str) -> str:
+    """The name after which to go on."""
+    try:
+        (name,) = _decode(text)
+        return _identifier(name)
+    except (ValueError, TypeError):
+        raise _not_ours() from None
+
+
+def next_url(url: URL, cursor: str) -> str:
+    """The same request, from the cursor on."""
+    return str(url.include_query_params(cursor=cursor))
+
+
+def _encode(parts: list[str]) -> str:
+    return base64.urlsafe_b64encode(orjson.dumps(parts)).decode().rstrip("=")
+
+
+def _decode(text: str) -> list[Any]:
+    try:
+        parts = orjson.loads(base64.b64decode(text + "=" * (-len(text) % 4), b"-_", validate=True))
+    except binascii.Error as error:
+        raise ValueError from error
+    if not isinstance(parts, list):
+        raise TypeError
+    return parts
+
+
+def _utc(text: str) -> datetime:
+    moment = datetime.fromisoformat(text)
+    if moment.tzinfo is None:
+        raise ValueError
+    return moment.astimezone(UTC)
+
+
+def _identifier(name: str) -> str:
+    if IDENTIFIER.fullmatch(name) is None:
+        raise ValueError
+    return name
+
+
+def _not_ours() -> QueryError:
+    return QueryError(
+        "`cursor` is none of ours; take the whole address from `next` of the page before.", parameter="cursor"
+    )

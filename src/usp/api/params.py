@@ -1,0 +1,181 @@
+"""The door: URL text becomes frozen queries here, and nothing further in checks again."""
+
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+
+from usp.api import values
+from usp.api.paging import DEFAULT_LIMIT, MAX_LIMIT, parse_name_cursor, parse_reading_cursor
+from usp.api.problems import NothingThere, UnknownName, nearest, shown
+from usp.errors import QueryError
+from usp.models.dataset import Dataset, Property, Visibility
+from usp.models.datasets import DATASETS
+from usp.models.device import KINDS
+from usp.models.query import BBox, Condition, LatestQuery, Near, Page, Places, ReadingQuery, TimeWindow
+
+PLACE = ("device", "site", "kind", "category", "bbox", "near")
+PAGE = ("limit", "cursor", "format")
+
+#: What each address understands.
+READINGS = ("from", "to", *PLACE, "where", "properties", "order", *PAGE)
+LATEST = (*PLACE, "where", "properties", *PAGE)
+DEVICES = (*PLACE, *PAGE)
+SITES = ("site", "bbox", "near", *PAGE)
+DOCUMENT = ("format",)
+
+DEFAULT_SPAN = timedelta(hours=24)
+CATEGORIES = tuple(dict.fromkeys(category for kind in KINDS.values() for category in kind.categories))
+OPEN_DATASETS = {d.name: d for d in DATASETS.values() if d.visible(Visibility.OPEN)}
+
+#: Formats that come whole take any number of rows.
+_NO_LIMIT = 999_999_999
+
+Texts = dict[str, str]
+
+
+def read(items: Iterable[tuple[str, str]], known: tuple[str, ...]) -> Texts:
+    """The parameters as given, once each, all of them known."""
+    texts: Texts = {}
+    for name, text in items:
+        if name not in known:
+            raise UnknownName(
+                f"{shown(name)} is no parameter here; there are {', '.join(known)}.",
+                parameter=name[:80],
+                suggestion=nearest(name.lower(), known, cutoff=0.0),
+            )
+        if name in texts:
+            raise QueryError(f"`{name}` is given twice; a list is written {name}=a,b.", parameter=name)
+        if not text:
+            raise QueryError(f"`{name}` is empty; leave it out or give it a value.", parameter=name)
+        texts[name] = text
+    return texts
+
+
+def dataset_named(name: str) -> Dataset:
+    """The open dataset of this name."""
+    if name not in OPEN_DATASETS:
+        raise NothingThere(f"There is no dataset {shown(name)}.", nearest(name, OPEN_DATASETS))
+    return OPEN_DATASETS[name]
+
+
+def reading_query(texts: Texts, dataset: Dataset, *, paged: bool, now: datetime) -> ReadingQuery:
+    """Readings of one dataset; without `from` and `to` those of the last 24 hours."""
+    after = None
+    window = _window(texts, now)
+    if "cursor" in texts:
+        time, device, seen = parse_reading_cursor(texts["cursor"])
+        window, after = _same_window(texts, window, seen), (time, device)
+    order = values.known_word("order", texts.get("order", "asc"), ("asc", "desc"))
+    return ReadingQuery(
+        dataset=dataset,
+        properties=_properties(texts, dataset),
+        window=window,
+        places=places(texts),
+        where=_where(texts, dataset),
+        page=Page(_limit(texts, paged=paged), descending=order == "desc", after=after),
+    )
+
+
+def latest_query(texts: Texts, dataset: Dataset, *, paged: bool) -> LatestQuery:
+    """The newest values of one dataset."""
+    return LatestQuery(
+        dataset=dataset,
+        properties=_properties(texts, dataset),
+        places=places(texts),
+        where=_where(texts, dataset),
+        page=name_page(texts, paged=paged),
+    )
+
+
+def name_page(texts: Texts, *, paged: bool) -> Page:
+    """A page of a list that is ordered by names."""
+    after = (None, parse_name_cursor(texts["cursor"])) if "cursor" in texts else None
+    return Page(_limit(texts, paged=paged), after=after)
+
+
+def places(texts: Texts) -> Places:
+    """Which devices are asked for; whether they exist only the database knows."""
+    bbox = near = None
+    if "bbox" in texts:
+        west, south, east, north = values.numbers("bbox", texts["bbox"], 4, "minLon,minLat,maxLon,maxLat")
+        bbox = BBox(west, south, east, north)
+    if "near" in texts:
+        near = Near(*values.numbers("near", texts["near"], 3, "lon,lat,metres"))
+    return Places(
+        devices=values.words("device", texts["device"]) if "device" in texts else (),
+        sites=values.words("site", texts["site"]) if "site" in texts else (),
+        kinds=values.known_words("kind", texts["kind"], KINDS) if "kind" in texts else (),
+        categories=values.known_words("category", texts["category"], CATEGORIES)
+        if "category" in texts
+        else (),
+        bbox=bbox,
+        near=near,
+    )
+
+
+def _window(texts: Texts, now: datetime) -> TimeWindow:
+    start = values.moment("from", texts["from"]) if "from" in texts else None
+    end = values.moment("to", texts["to"]) if "to" in texts else now
+    if start is not None and "to" not in texts and start >= now:
+        raise QueryError("`from` lies in the future, and without `to` the window ends now.", parameter="from")
+    try:
+        return TimeWindow(end - DEFAULT_SPAN if start is None else start, end)
+    except OverflowError:
+        raise QueryError("`to` leaves no 24 hours before it.", parameter="to") from None
+
+
+def _same_window(texts: Texts, window: TimeWindow, seen: TimeWindow) -> TimeWindow:
+    for name, given, kept in (("from", window.start, seen.start), ("to", window.end, seen.end)):
+        if name in texts and given != kept:
+            raise QueryError(
+                f"`cursor` belongs to another `{name}`; begin again without it.", parameter="cursor"
+            )
+    return seen
+
+
+def _limit(texts: Texts, *, paged: bool) -> int | None:
+    if "limit" not in texts:
+        return DEFAULT_LIMIT if paged else None
+    if not paged:
+        return values.whole(
+            "limit", texts["limit"], _NO_LIMIT, "a whole number from 1 on, or leave it out for all"
+        )
+    why = f"from 1 to {MAX_LIMIT} rows make a page, `next` leads on, and format=csv gives everything at once"
+    return values.whole("limit", texts["limit"], MAX_LIMIT, why)
+
+
+def _properties(texts: Texts, dataset: Dataset) -> tuple[Property, ...]:
+    visible = dataset.visible(Visibility.OPEN)
+    if "properties" not in texts:
+        return visible
+    asked = [
+        _property("properties", word, dataset) for word in values.words("properties", texts["properties"])
+    ]
+    return tuple(asked)
+
+
+def _property(parameter: str, name: str, dataset: Dataset) -> Property:
+    visible = {p.name: p for p in dataset.visible(Visibility.OPEN)}
+    if name not in visible:
+        raise UnknownName(
+            f"Unknown property {shown(name)} in `{parameter}`; {dataset.name} has {', '.join(visible)}.",
+            parameter=parameter,
+            suggestion=nearest(name, visible),
+        )
+    return visible[name]
+
+
+def _where(texts: Texts, dataset: Dataset) -> tuple[Condition, ...]:
+    if "where" not in texts:
+        return ()
+    conditions: list[Condition] = []
+    for word in values.words("where", texts["where"]):
+        name, colon, text = word.partition(":")
+        if not colon:
+            raise QueryError(f"`where` is {shown(word)}; write property:value.", parameter="where")
+        prop = _property("where", name, dataset)
+        if any(c.property is prop for c in conditions):
+            raise QueryError(
+                f"`where` asks {name} twice; all conditions must hold at once.", parameter="where"
+            )
+        conditions.append(Condition(prop, values.stored_value(prop, text)))
+    return tuple(conditions)

@@ -1,0 +1,114 @@
+"""Errors as the API tells them: RFC 9457 problem details, one table from error to status."""
+
+import difflib
+from collections.abc import Iterable
+from http import HTTPStatus
+from typing import Any
+
+import asyncpg
+import orjson
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+
+from usp.errors import DatabaseUnavailable, NotFound, QueryError, UspError
+
+MEDIA_TYPE = "application/problem+json"
+RETRY_AFTER_S = 5
+
+#: Longer names are no typing mistakes, and comparing them would cost time.
+LONGEST_NAME = 80
+
+
+class UnknownName(QueryError):
+    """The request names something that is not there."""
+
+    def __init__(self, detail: str, *, parameter: str, suggestion: str | None) -> None:
+        super().__init__(_did_you_mean(detail, suggestion), parameter=parameter)
+        self.suggestion = suggestion
+
+
+class NothingThere(NotFound):
+    """There is nothing of this name."""
+
+    def __init__(self, detail: str, suggestion: str | None = None) -> None:
+        super().__init__(_did_you_mean(detail, suggestion))
+        self.suggestion = suggestion
+
+
+class NotAcceptable(UspError):
+    """No format is known for what `Accept` asks."""
+
+
+class TooSlow(UspError):
+    """The database took too long over this question; ask for less, or in smaller parts."""
+
+
+#: The first class that fits decides.
+STATUS: dict[type[Exception], HTTPStatus] = {
+    QueryError: HTTPStatus.BAD_REQUEST,
+    NotFound: HTTPStatus.NOT_FOUND,
+    NotAcceptable: HTTPStatus.NOT_ACCEPTABLE,
+    TooSlow: HTTPStatus.SERVICE_UNAVAILABLE,
+    DatabaseUnavailable: HTTPStatus.SERVICE_UNAVAILABLE,
+    UspError: HTTPStatus.INTERNAL_SERVER_ERROR,
+    asyncpg.PostgresError: HTTPStatus.INTERNAL_SERVER_ERROR,
+    Exception: HTTPStatus.INTERNAL_SERVER_ERROR,
+}
+
+
+def status_of(error: Exception) -> HTTPStatus:
+    """The HTTP status that tells this error."""
+    return next(status for kind, status in STATUS.items() if isinstance(error, kind))
+
+
+def nearest(name: str, known: Iterable[str], *, cutoff: float = 0.5) -> str | None:
+    """The known name most like `name`, if any is."""
+    if len(name) > LONGEST_NAME:
+        return None
+    near = difflib.get_close_matches(name, list(known), n=1, cutoff=cutoff)
+    return near[0] if near else None
+
+
+def shown(text: str) -> str:
+    """What was given, quoted, shortened so that an error stays readable."""
+    return repr(text if len(text) <= LONGEST_NAME else text[:LONGEST_NAME] + "…")
+
+
+def _did_you_mean(detail: str, suggestion: str | None) -> str:
+    return detail if suggestion is None else f"{detail} Did you mean {suggestion}?"
+
+
+def problem(status: HTTPStatus, detail: str, **members: Any) -> Response:
+    """A problem document; members that are None are left out."""
+    body = {"type": "about:blank", "title": status.phrase, "status": status.value, "detail": detail}
+    body |= {name: value for name, value in members.items() if value}
+    headers = {"Retry-After": str(RETRY_AFTER_S)} if status is HTTPStatus.SERVICE_UNAVAILABLE else {}
+    return Response(orjson.dumps(body), status.value, headers, MEDIA_TYPE)
+
+
+async def tell(_: Request, error: Exception) -> Response:
+    """Answer with the problem that `error` is; what is not of our own making is not explained to strangers."""
+    if not isinstance(error, UspError):
+        return problem(status_of(error), "Something went wrong here; the server's log has the details.")
+    detail = error.detail if isinstance(error, QueryError | NotFound | NotAcceptable) else error.message
+    return problem(
+        status_of(error),
+        detail or error.message,
+        parameter=getattr(error, "parameter", None),
+        suggestion=getattr(error, "suggestion", None),
+    )
+
+
+async def tell_http(_: Request, error: Exception) -> Response:
+    """Answer for the router: an unknown path, a method that is not allowed."""
+    if not isinstance(error, HTTPException):
+        raise error
+    details = {
+        HTTPStatus.NOT_FOUND: "There is nothing at this address; /docs lists what there is.",
+        HTTPStatus.METHOD_NOT_ALLOWED: "This address can only be read: GET, HEAD or OPTIONS.",
+    }
+    status = HTTPStatus(error.status_code)
+    response = problem(status, details.get(status, error.detail))
+    response.headers.update(error.headers or {})
+    return response

@@ -1,0 +1,111 @@
+"""Devices and sites of the open registry, as lists."""
+
+from functools import partial
+
+from usp.api.database import Database
+from usp.api.paging import name_cursor
+from usp.api.places import check_sites, close, device_ids, inside
+from usp.api.selection import Arguments, Column, ColumnType, Selection
+from usp.models.dataset import Visibility
+from usp.models.datasets import DATASETS
+from usp.models.device import KINDS
+from usp.models.query import Page, Places
+
+_TEXT, _NUMBER, _BOOLEAN = ColumnType.TEXT, ColumnType.NUMBER, ColumnType.BOOLEAN
+
+DEVICE_COLUMNS = (
+    Column("device", _TEXT),
+    Column("title", _TEXT),
+    Column("kind", _TEXT),
+    Column("category", _TEXT),
+    Column("parent", _TEXT),
+    Column("site", _TEXT),
+    Column("lon", _NUMBER),
+    Column("lat", _NUMBER),
+    Column("approximate", _BOOLEAN),
+    Column("interval", _NUMBER),
+    Column("retired_at", ColumnType.TIME),
+    Column("datasets", ColumnType.LIST),
+)
+
+SITE_COLUMNS = (
+    Column("site", _TEXT),
+    Column("title", _TEXT),
+    Column("address", _TEXT),
+    Column("lon", _NUMBER),
+    Column("lat", _NUMBER),
+    Column("approximate", _BOOLEAN),
+    Column("devices", _NUMBER),
+)
+
+
+def open_datasets(kind: str) -> tuple[str, ...]:
+    """The datasets a kind of device reports that everybody may see."""
+    return tuple(name for name in KINDS[kind].datasets if DATASETS[name].visible(Visibility.OPEN))
+
+
+_KIND_DATASETS = "CASE d.kind {} END".format(
+    " ".join(f"WHEN '{kind}' THEN '{';'.join(open_datasets(kind))}'" for kind in KINDS)
+)
+
+_DEVICES = f"""
+    SELECT d.name AS device, nullif(d.title, '') AS title, d.kind, d.category, d.parent, l.site, l.lon, l.lat,
+        l.approximate, d.interval, d.retired_at, {_KIND_DATASETS} AS datasets
+    FROM open.device d LEFT JOIN open.placement l ON l.device_id = d.id AND l.valid @> now()
+"""  # noqa: S608 - made of declarations
+
+_SITES = """
+    SELECT s.name AS site, nullif(s.title, '') AS title, nullif(s.address, '') AS address, s.lon, s.lat,
+        s.approximate, (SELECT count(*) FROM open.placement l JOIN open.device d ON d.id = l.device_id
+            WHERE l.site_id = s.id AND l.valid @> now() AND coalesce(d.retired_at > now(), true)) AS devices
+    FROM open.site s
+"""
+
+
+async def devices(places: Places, page: Page, database: Database) -> Selection:
+    """Devices in the order of their names, where they stand now."""
+    async with database.connection() as connection:
+        ids = await device_ids(connection, places, None)
+    arguments = Arguments()
+    conditions = []
+    if ids is not None:
+        conditions.append(f"d.id = ANY({arguments.add(ids, 'int[]')})")
+    return _listed("devices", _DEVICES, "d", DEVICE_COLUMNS, conditions, arguments, page)
+
+
+async def sites(places: Places, page: Page, database: Database) -> Selection:
+    """Sites where open devices stand or stood, in the order of their names."""
+    arguments = Arguments()
+    conditions = []
+    if places.sites:
+        async with database.connection() as connection:
+            await check_sites(connection, places.sites)
+        conditions.append(f"s.name = ANY({arguments.add(list(places.sites), 'text[]')})")
+    if places.bbox is not None:
+        conditions.append(inside(places.bbox, "s", arguments))
+    if places.near is not None:
+        conditions.append(close(places.near, "s", arguments))
+    return _listed("sites", _SITES, "s", SITE_COLUMNS, conditions, arguments, page)
+
+
+def _listed(
+    name: str,
+    sql: str,
+    table: str,
+    columns: tuple[Column, ...],
+    conditions: list[str],
+    arguments: Arguments,
+    page: Page,
+) -> Selection:
+    conditions = ["true", *conditions]
+    if page.after is not None:
+        conditions.append(f"{table}.name > {arguments.add(page.after[1], 'text')}")
+    return Selection(
+        name=name,
+        sql=f"{sql} WHERE {' AND '.join(conditions)} ORDER BY {table}.name "
+        f"LIMIT ${len(arguments.values) + 1}::bigint",
+        values=tuple(arguments.values),
+        columns=columns,
+        limit=page.limit,
+        cursor=partial(name_cursor, columns[0].name),
+    )

@@ -1,0 +1,28 @@
+"""What datasets there are."""
+
+from fastapi import APIRouter, Request
+from starlette.responses import Response
+
+from usp.api import details, params, responses
+from usp.api.document import described
+
+router = APIRouter(prefix="/v1/datasets", tags=["datasets"])
+
+
+@router.get("", **described("datasets", params.DOCUMENT))
+async def list_datasets(request: Request) -> Response:
+    """All datasets: properties with units and aggregation, licence, attribution, extent in time."""
+    texts = params.read(request.query_params.multi_items(), params.DOCUMENT)
+    responses.json_only(request, texts)
+    found = await details.datasets(params.OPEN_DATASETS.values(), responses.open_data(request))
+    return responses.one({"data": found, "next": None})
+
+
+@router.get("/{dataset}", **described("dataset", params.DOCUMENT, "dataset"))
+async def one_dataset(request: Request, dataset: str) -> Response:
+    """One dataset: properties with units and aggregation, licence, attribution, extent in time."""
+    chosen = params.dataset_named(dataset)
+    texts = params.read(request.query_params.multi_items(), params.DOCUMENT)
+    responses.json_only(request, texts)
+    (found,) = await details.datasets([chosen], responses.open_data(request))
+    return responses.one(found)

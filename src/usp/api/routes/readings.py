@@ -1,0 +1,46 @@
+"""Readings and newest values of a dataset."""
+
+from datetime import UTC, datetime
+
+from fastapi import APIRouter, Request
+from starlette.responses import Response
+
+from usp.api import params, queries, responses
+from usp.api.document import described
+
+router = APIRouter(prefix="/v1/datasets", tags=["readings"])
+
+
+@router.get("/{dataset}/readings", **described("readings", params.READINGS, "dataset"))
+async def readings(request: Request, dataset: str) -> Response:
+    """Raw readings, ordered by time and device, each with the place where the device stood at that time.
+
+    Without `from` and `to`: the last 24 hours. With `from` alone: until now. With `to` alone: the 24 hours before
+    it. Readings in which none of the asked properties has a value are left out. JSON comes in pages, `next` leads
+    to the following one, and stays on the same window of time; CSV is everything at once.
+
+    A flagged value is shown with its flag: `pm10:out_of_range` lies outside the plausible range,
+    `clients:bottom_coded` was too small to be told; `time:arrival`, `time:network` and `time:gateway` say that the
+    time is not the device's own, `late` that the reading came late.
+    """
+    database = responses.open_data(request)
+    chosen = params.dataset_named(dataset)
+    texts = params.read(request.query_params.multi_items(), params.READINGS)
+    format_ = responses.format_of(request, texts)
+    query = params.reading_query(texts, chosen, paged=format_.paged, now=datetime.now(UTC))
+    return await responses.rows(request, await queries.readings(query, database), format_, database)
+
+
+@router.get("/{dataset}/latest", **described("latest", params.LATEST, "dataset"))
+async def latest(request: Request, dataset: str) -> Response:
+    """For each device the newest value of each property by measuring time, each with its own time.
+
+    `time` is the newest of the asked properties' times; site and position are the present ones. Devices that were
+    taken out of service are left out. Ordered by device.
+    """
+    database = responses.open_data(request)
+    chosen = params.dataset_named(dataset)
+    texts = params.read(request.query_params.multi_items(), params.LATEST)
+    format_ = responses.format_of(request, texts)
+    query = params.latest_query(texts, chosen, paged=format_.paged)
+    return await responses.rows(request, await queries.latest(query, database), format_, database)

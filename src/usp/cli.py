@@ -1,0 +1,248 @@
+"""The command `usp`: the only place that builds settings and wires objects together."""
+
+import asyncio
+import signal
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from usp.errors import UspError
+from usp.settings import PREFIX, Settings, load_settings
+
+# Each command imports what it needs when it runs: `usp --help` answers at once.
+# ruff: noqa: PLC0415
+
+app = typer.Typer(
+    name="usp",
+    help="Urban sharing platform: street hardware in, open data out.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+devices_app = typer.Typer(help="The registry of devices.", no_args_is_help=True)
+sites_app = typer.Typer(help="The registry of sites.", no_args_is_help=True)
+app.add_typer(devices_app, name="devices")
+app.add_typer(sites_app, name="sites")
+
+out = Console(highlight=False, soft_wrap=True)
+
+DatabaseUrl = Annotated[str | None, typer.Option(help="Over USP_DATABASE_URL.", show_default=False)]
+BrokerUrl = Annotated[str | None, typer.Option(help="Over USP_BROKER_URL.", show_default=False)]
+
+
+@app.command()
+def demo(
+    port: Annotated[int | None, typer.Option(help="Port of the API; without it the first free one from 8000.")] = None,
+    seconds: Annotated[float | None, typer.Option("--for", help="End after this many seconds.")] = None,
+    simulators: Annotated[bool, typer.Option(help="Let devices send.")] = True,  # noqa: FBT002
+) -> None:
+    """Start the whole platform on this machine, with the Milan district in it."""
+    from usp.demo import run
+
+    raise typer.Exit(run(load_settings(api_port=port), seconds=seconds, simulators=simulators))
+
+
+@app.command()
+def migrate(database_url: DatabaseUrl = None) -> None:
+    """Bring the database to this version's schema."""
+    from usp.migrate import head_revision
+    from usp.migrate import migrate as run
+
+    run(load_settings(database_url=database_url).require_database())
+    out.print(f"The database is at revision {head_revision()}.")
+
+
+@app.command()
+def ingest(database_url: DatabaseUrl = None, broker_url: BrokerUrl = None) -> None:
+    """Take in what devices send, until SIGTERM or Ctrl-C."""
+    import uvloop
+
+    from usp.ingest.worker import Worker
+    from usp.log import configure_logging
+    from usp.profiles import load_profiles
+
+    settings = load_settings(database_url=database_url, broker_url=broker_url)
+    configure_logging()
+
+    async def work() -> None:
+        worker = Worker(
+            settings.require_database(),
+            settings.require_broker(),
+            load_profiles(settings.profiles_dir),
+            version=settings.broker_version,
+        )
+        for number in (signal.SIGINT, signal.SIGTERM):
+            asyncio.get_running_loop().add_signal_handler(number, worker.stop)
+        await worker.run()
+
+    uvloop.run(work())
+
+
+@app.command()
+def api(
+    host: Annotated[str | None, typer.Option(help="Over USP_API_HOST.", show_default=False)] = None,
+    port: Annotated[int | None, typer.Option(help="Over USP_API_PORT.", show_default=False)] = None,
+    database_url: DatabaseUrl = None,
+) -> None:
+    """Serve the open data."""
+    import uvicorn
+
+    from usp.api.app import create_app
+    from usp.log import configure_logging
+
+    settings = load_settings(api_host=host, api_port=port, database_url=database_url)
+    configure_logging()
+    uvicorn.run(
+        create_app(settings),
+        host=settings.api_host,
+        port=settings.api_port,
+        log_config=None,
+        access_log=False,
+        timeout_graceful_shutdown=5,
+    )
+
+
+@devices_app.command("import")
+def devices_import(
+    file: Annotated[Path | None, typer.Argument(help="CSV file with a header.", show_default=False)] = None,
+    demo: Annotated[bool, typer.Option("--demo", help="The Milan demonstration district.")] = False,  # noqa: FBT002
+    database_url: DatabaseUrl = None,
+) -> None:
+    """Add devices, or change those that are there. A device that stands elsewhere has moved."""
+    from usp.registry import MILAN, bring_in_devices, bring_in_sites, read_devices, read_sites
+
+    if demo == (file is not None):
+        raise typer.BadParameter("give either a FILE or --demo")
+    settings = load_settings(database_url=database_url)
+
+    async def run(connection: Any) -> None:
+        if demo:
+            out.print(_told("sites", await bring_in_sites(connection, read_sites(MILAN / "sites.csv"))))
+        devices = read_devices(file or MILAN / "devices.csv")
+        out.print(_told("devices", await bring_in_devices(connection, devices)))
+
+    _with_registry(settings, run)
+
+
+@sites_app.command("import")
+def sites_import(
+    file: Annotated[Path, typer.Argument(help="CSV file with a header.")], database_url: DatabaseUrl = None
+) -> None:
+    """Add sites, or change those that are there."""
+    from usp.registry import bring_in_sites, read_sites
+
+    async def run(connection: Any) -> None:
+        out.print(_told("sites", await bring_in_sites(connection, read_sites(file))))
+
+    _with_registry(load_settings(database_url=database_url), run)
+
+
+@devices_app.command("list")
+def devices_list(
+    kind: Annotated[str | None, typer.Option(help="Only this kind.", show_default=False)] = None,
+    database_url: DatabaseUrl = None,
+) -> None:
+    """Print the devices."""
+    _print_table(
+        load_settings(database_url=database_url),
+        "SELECT d.name, d.kind, d.category, d.profile, d.visibility, s.name AS site FROM usp.device d "
+        "LEFT JOIN usp.placement p ON p.device = d.id AND p.valid @> now() LEFT JOIN usp.site s ON s.id = p.site "
+        "WHERE $1::text IS NULL OR d.kind = $1 ORDER BY d.name",
+        kind,
+    )
+
+
+@sites_app.command("list")
+def sites_list(database_url: DatabaseUrl = None) -> None:
+    """Print the sites."""
+    _print_table(
+        load_settings(database_url=database_url),
+        "SELECT name, title, address, lon, lat, approximate FROM usp.site ORDER BY name",
+    )
+
+
+@app.command()
+def profiles() -> None:
+    """Print the device profiles that are shipped or lie in USP_PROFILES_DIR."""
+    from usp.profiles import load_profiles
+
+    table = Table("name", "kind", "interval (s)", "title")
+    for profile in load_profiles(load_settings().profiles_dir).values():
+        table.add_row(profile.name, profile.kind, f"{profile.interval or 'on change'}", profile.title)
+    out.print(table)
+
+
+@app.command()
+def config() -> None:
+    """Print every setting with its value and meaning, in the form of a .env file."""
+    settings = load_settings()
+    for name, info in Settings.model_fields.items():
+        value = getattr(settings, name)
+        source = "" if name in settings.model_fields_set else "# "
+        out.print(f"# {info.description}", style="dim")
+        out.print(f"{source}{PREFIX}{name.upper()}={'' if value is None else value}\n")
+
+
+def _told(things: str, changes: Any) -> str:
+    counts = (("added", changes.added), ("changed", changes.changed), ("moved", changes.moved))
+    done = ", ".join(f"{count} {what}" for what, count in counts if count) or "nothing to do"
+    return f"{things}: {done}; {changes.unchanged} unchanged."
+
+
+def _with_registry(settings: Settings, run: Any) -> None:
+    from usp.ingest.registry import publish_profiles
+    from usp.profiles import load_profiles
+
+    async def work(connection: Any) -> None:
+        await publish_profiles(connection, load_profiles(settings.profiles_dir))
+        await run(connection)
+
+    _with_connection(settings, work)
+
+
+def _with_connection(settings: Settings, run: Any) -> None:
+    from usp.db import WRITER_ROLE, connect
+
+    async def work() -> None:
+        connection = await connect(settings.require_database(), role=WRITER_ROLE, application="usp-cli")
+        try:
+            await run(connection)
+        finally:
+            await connection.close()
+
+    asyncio.run(work())
+
+
+def _print_table(settings: Settings, query: str, *args: object) -> None:
+    async def run(connection: Any) -> None:
+        records = await connection.fetch(query, *args)
+        if not records:
+            out.print("None.")
+            return
+        table = Table(*records[0].keys())
+        for record in records:
+            table.add_row(*("" if value is None else str(value) for value in record.values()))
+        out.print(table)
+
+    _with_connection(settings, run)
+
+
+def main() -> None:
+    """Run the command; whatever is wrong comes as one line, with exit status 1, or 2 for wrong usage."""
+    import asyncpg
+
+    try:
+        app()
+    except UspError as error:
+        _fail(str(error))
+    except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        _fail(f"{type(error).__name__}: {error}")
+
+
+def _fail(text: str) -> None:
+    Console(stderr=True, highlight=False, soft_wrap=True).print(f"usp: {text}", style="red", markup=False)
+    sys.exit(1)

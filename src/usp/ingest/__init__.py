@@ -1,0 +1,1 @@
+"""From bytes to rows, in one direction: bridge, decode, normalise, batch, commit, acknowledge."""

@@ -1,0 +1,39 @@
+"""The native door: `usp/v1/{device_id}/up` carries one JSON object, or an array of them."""
+
+from typing import Any
+
+import orjson
+
+from usp.ingest.refusal import Refused, shown
+from usp.models.reasons import Reason
+
+_PREFIX = "usp/v1/"
+_SUFFIX = "/up"
+
+
+class NativeBridge:
+    """Readings in the vocabulary's own names, or in those of the device's profile."""
+
+    door = "mqtt"
+    # All of it, so that a reading on a mistyped topic is refused instead of never seen.
+    subscriptions = (_PREFIX + "#",)
+
+    @staticmethod
+    def address(topic: str) -> str:
+        """The device's name as the topic gives it; empty where there is none."""
+        return topic[len(_PREFIX) :].split("/", 1)[0]
+
+    def unwrap(self, topic: str, payload: bytes) -> tuple[str, list[Any]]:
+        """(device name, items), an item being whatever stands in the array; the pipeline judges each by itself."""
+        address = topic[len(_PREFIX) : -len(_SUFFIX)]
+        if not topic.endswith(_SUFFIX) or not topic.startswith(_PREFIX) or not address or "/" in address:
+            raise Refused(Reason.WRONG_TOPIC, f"Got {shown(topic)}, expected usp/v1/{{device_id}}/up.")
+        try:
+            decoded = orjson.loads(payload)
+        except orjson.JSONDecodeError as error:
+            raise Refused(Reason.NOT_JSON, f"{error}.") from None
+        if type(decoded) is list:
+            if not decoded:
+                raise Refused(Reason.NOT_AN_OBJECT, "The array is empty.")
+            return address, decoded
+        return address, [decoded]

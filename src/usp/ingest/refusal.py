@@ -1,0 +1,28 @@
+"""Bad news, brought beside the good."""
+
+from typing import NamedTuple
+
+from usp.models.reasons import Reason
+
+
+class Refusal(NamedTuple):
+    """Why an item or one of its values is not stored. `detail` names what was found and what would be right."""
+
+    reason: Reason
+    detail: str = ""
+    field: str = ""
+    dataset: str = ""
+
+
+class Refused(Exception):  # noqa: N818 - it is caught one call up and becomes a rejection, never an error
+    """No part of the item can be stored."""
+
+    def __init__(self, reason: Reason, detail: str = "", field: str = "") -> None:
+        super().__init__(reason)
+        self.refusal = Refusal(reason, detail, field)
+
+
+def shown(value: object) -> str:
+    """A value as an error message shows it: short, on one line."""
+    text = repr(value)
+    return text if len(text) <= 80 else text[:77] + "…"  # noqa: PLR2004 - about a line

@@ -1,0 +1,1 @@
+"""What things are: pure, frozen declarations without any input or output."""

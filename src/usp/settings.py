@@ -1,0 +1,101 @@
+"""All settings: from flags, the environment (`USP_…`) or `.env`, checked once and frozen."""
+
+import difflib
+import os
+from enum import StrEnum
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from dotenv import dotenv_values
+from pydantic import Field, ValidationError, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from usp.errors import SettingsError
+
+PREFIX = "USP_"
+
+
+class MqttVersion(StrEnum):
+    """A version of MQTT."""
+
+    V311 = "3.1.1"
+    V5 = "5"
+
+
+class Settings(BaseSettings):
+    """What can be set, and what is taken where nothing is set."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, env_file=".env", frozen=True, extra="ignore")
+
+    database_url: str | None = Field(
+        default=None,
+        description="TimescaleDB to use, postgresql://user:password@host:port/name. "
+        "Without it, `usp demo` starts a private one.",
+    )
+    broker_url: str | None = Field(
+        default=None,
+        description="MQTT broker to use, mqtt:// or mqtts://user:password@host:port. "
+        "Without it, `usp demo` starts a private one.",
+    )
+    broker_version: MqttVersion = Field(
+        default=MqttVersion.V5,
+        description="MQTT version to speak, 3.1.1 or 5. 5 opens the window of any broker; 3.1.1 costs less per "
+        "message, where the broker's max_inflight_messages has been raised.",
+    )
+    api_host: str = Field(default="127.0.0.1", description="Address the API listens on.")
+    api_port: int = Field(default=8000, ge=0, le=65535, description="Port the API listens on.")
+    data_dir: Path = Field(default=Path(".usp"), description="Where the private parts keep their data.")
+    profiles_dir: Path | None = Field(
+        default=None, description="Folder of device profiles to use beside those that are shipped."
+    )
+
+    @field_validator("database_url")
+    @classmethod
+    def _is_database(cls, url: str | None) -> str | None:
+        return _with_scheme(url, ("postgresql", "postgres"), "postgresql://user:password@host:5432/usp")
+
+    @field_validator("broker_url")
+    @classmethod
+    def _is_broker(cls, url: str | None) -> str | None:
+        return _with_scheme(url, ("mqtt", "mqtts"), "mqtt://user:password@host:1883")
+
+    def require_database(self) -> str:
+        """The database's URL, or an error that says how to give it."""
+        if self.database_url is None:
+            msg = "USP_DATABASE_URL is not set: give postgresql://user:password@host:5432/usp."
+            raise SettingsError(msg)
+        return self.database_url
+
+    def require_broker(self) -> str:
+        """The broker's URL, or an error that says how to give it."""
+        if self.broker_url is None:
+            raise SettingsError("USP_BROKER_URL is not set: give mqtt://user:password@host:1883.")
+        return self.broker_url
+
+
+def _with_scheme(url: str | None, schemes: tuple[str, ...], example: str) -> str | None:
+    if not url:
+        return None
+    parts = urlsplit(url)
+    if parts.scheme not in schemes or not parts.hostname:
+        shown = f"{parts.scheme}://…" if parts.scheme else "a text without a scheme"
+        raise ValueError(f"got {shown}, expected {example}")
+    _ = parts.port  # urlsplit checks the port only when it is asked for
+    return url
+
+
+def load_settings(**flags: object) -> Settings:
+    """Read the settings; flags that are not None go over the environment, the environment over `.env`."""
+    known = {PREFIX + name.upper() for name in Settings.model_fields}
+    seen = {key.upper(): key for key in (*dotenv_values(".env"), *os.environ) if key.upper().startswith(PREFIX)}
+    for upper, key in sorted(seen.items()):
+        if upper not in known:
+            near = difflib.get_close_matches(upper, sorted(known), n=1, cutoff=0.0)
+            raise SettingsError(f"{key} is not a setting; did you mean {near[0]}? `usp config` lists all of them.")
+    try:
+        return Settings(**{k: v for k, v in flags.items() if v is not None})  # type: ignore[arg-type]
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = PREFIX + str(first["loc"][0]).upper()
+        reason = str(first["msg"]).removeprefix("Value error, ")
+        raise SettingsError(f"{name}: {reason}.") from None
