@@ -90,6 +90,4 @@ async def open_pool(
 
 async def _plain_reals(connection: Any) -> None:
     # As binary, 12.1 would arrive as 12.100000381469727: the nearest float64 of the float32.
-    await connection.set_type_codec(
-        "float4", schema="pg_catalog", encoder=repr, decoder=float, format="text"
-    )
+    await connection.set_type_codec("float4", schema="pg_catalog", encoder=repr, decoder=float, format="text")

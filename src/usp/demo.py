@@ -237,7 +237,7 @@ class Demo:
         deadline = time.monotonic() + READY_WITHIN
         while True:
             status, answer = _get(f"{self._api}/health/ready")
-            if status == 200:  # noqa: PLR2004
+            if status == 200:
                 return
             self._check()
             if time.monotonic() > deadline:

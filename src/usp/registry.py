@@ -47,7 +47,7 @@ def _read(path: Path, thing: type[_Thing]) -> Iterator[_Thing]:
             unknown = set(reader.fieldnames or ()) - known
             if unknown:
                 raise RegistryError(
-                    f"{path}: column {sorted(unknown)[0]!r} is not known; known are {', '.join(sorted(known))}."
+                    f"{path}: column {min(unknown)!r} is not known; known are {', '.join(sorted(known))}."
                 )
             for record in reader:
                 yield _thing(path, reader.line_num, record, thing)

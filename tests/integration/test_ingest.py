@@ -5,19 +5,16 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
-import asyncpg
 import orjson
 import paho.mqtt.publish as mqtt
 import pytest
 
 from usp.embedded import Mosquitto
+from usp.ingest.registry import publish_profiles
 from usp.ingest.worker import Worker
 from usp.models.device import Device
 from usp.models.profile import DeviceProfile, default_profile
-from usp.ingest.registry import publish_profiles
 from usp.registry import bring_in_devices
-
-Db = "asyncpg.Connection[asyncpg.Record]"
 
 LAMP = DeviceProfile(name="lamp", title="Lamp", kind="lamppost", interval=60)
 PROFILES = {p.name: p for p in (LAMP, default_profile("parking_sensor"), default_profile("charging_point"))}
@@ -44,7 +41,7 @@ async def running(database_url: str, broker_url: str) -> AsyncIterator[Worker]:
     task = asyncio.create_task(worker.run())
     try:
         async with asyncio.timeout(10):
-            while not worker.connected:
+            while not worker.connected:  # noqa: ASYNC110 - the worker under test offers no event
                 await asyncio.sleep(0.01)
         yield worker
     finally:
@@ -55,9 +52,7 @@ async def running(database_url: str, broker_url: str) -> AsyncIterator[Worker]:
 async def send(broker: Mosquitto, device: str, payload: Any) -> None:
     """Publish and wait until the broker has it."""
     body = payload if isinstance(payload, bytes) else orjson.dumps(payload)
-    await asyncio.to_thread(
-        mqtt.single, f"usp/v1/{device}/up", body, qos=1, hostname="127.0.0.1", port=broker.port
-    )
+    await asyncio.to_thread(mqtt.single, f"usp/v1/{device}/up", body, qos=1, hostname="127.0.0.1", port=broker.port)
 
 
 async def eventually(check: Callable[[], Awaitable[Any]], expected: Any) -> None:
@@ -85,15 +80,22 @@ async def test_a_reading_is_split_over_its_datasets(worker: Worker, broker: Mosq
     air = await db.fetchrow("SELECT time, no2, flags FROM usp.air_quality")
     assert (air["time"].isoformat(), air["no2"], air["flags"]) == ("2024-11-19T09:00:00+00:00", 31.5, 8)
     noise = await db.fetchrow("SELECT time, period, laeq::text FROM usp.noise")
-    assert (noise["time"].isoformat(), noise["period"], noise["laeq"]) == ("2024-11-19T08:59:00+00:00", 60, "61.2")
+    assert (noise["time"].isoformat(), noise["period"], noise["laeq"]) == (
+        "2024-11-19T08:59:00+00:00",
+        60,
+        "61.2",
+    )
     weather = await db.fetch("SELECT time, temperature, rainfall::text FROM usp.weather ORDER BY time")
-    assert [(w["time"].minute, w["temperature"], w["rainfall"]) for w in weather] == [(59, None, "0.4"), (0, 9.5, None)]
+    assert [(w["time"].minute, w["temperature"], w["rainfall"]) for w in weather] == [
+        (59, None, "0.4"),
+        (0, 9.5, None),
+    ]
     wifi = await db.fetchrow("SELECT clients, flags FROM usp.wifi")
     assert (wifi["clients"], wifi["flags"]) == (0, 256 | 8)
 
 
 async def test_every_item_has_one_outcome(worker: Worker, broker: Mosquitto, db: Any) -> None:
-    """received = stored + duplicate + rejected; completion counts as stored, a contradiction is kept out."""
+    """The sum holds: received = stored + duplicate + rejected; completion counts as stored, a contradiction is kept out."""
     before = await totals(db)
     first = {"time": 1731924000, "status": "charging", "power": 7000}
     await send(broker, "cp-1", [first, first, {"time": 1731924000, "status": "charging", "power": 7100}])
@@ -106,9 +108,7 @@ async def test_every_item_has_one_outcome(worker: Worker, broker: Mosquitto, db:
     async def outcomes() -> dict[str, int]:
         return {what: n - before.get(what, 0) for what, n in (await totals(db)).items() if what != "rows"}
 
-    await eventually(
-        outcomes, {"received": 8, "stored": 2, "duplicate": 2, "rejected": 4, "value_refused": 1}
-    )
+    await eventually(outcomes, {"received": 8, "stored": 2, "duplicate": 2, "rejected": 4, "value_refused": 1})
     row = await db.fetchrow("SELECT status, power, energy FROM usp.charging")
     assert dict(row) == {"status": "charging", "power": 7000.0, "energy": 12.25}
     reasons = await db.fetch("SELECT reason, whole_item, field, detail FROM usp.rejection ORDER BY id")

@@ -45,9 +45,7 @@ async def test_migrated_equals_declared(parts: Parts, database_url: str, empty_d
     await migrated.close()
 
 
-async def test_up_down_up_on_a_populated_database(
-    parts: Parts, empty_database: MakeDatabase, template: str
-) -> None:
+async def test_up_down_up_on_a_populated_database(parts: Parts, empty_database: MakeDatabase, template: str) -> None:
     """Going back removes what was made and nothing else, also with data in it; forward again it is as before."""
     url = await empty_database(template)
     before = dump(parts, url)

@@ -10,6 +10,7 @@ from urllib.parse import unquote, urlsplit
 
 import structlog
 from paho.mqtt import client as paho
+from paho.mqtt.enums import CallbackAPIVersion
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
@@ -99,8 +100,8 @@ class _Client(paho.Client):
 class MqttSource:
     """A persistent session that hands over messages and acknowledges those that were committed.
 
-    `deliver` is called for each message. Acknowledgements of an earlier connection are dropped: the broker sends
-    those messages again, and its packet identifiers mean other messages by then.
+    `deliver` is called for each message, `lost` when the connection is gone. Acknowledgements of an earlier
+    connection are dropped: the broker sends those messages again, and its packet identifiers mean others by then.
     """
 
     def __init__(
@@ -110,6 +111,7 @@ class MqttSource:
         client_id: str,
         subscriptions: Sequence[str],
         deliver: Callable[[Received], None],
+        lost: Callable[[], None],
         version: MqttVersion = MqttVersion.V5,
     ) -> None:
         parts = urlsplit(url)
@@ -118,6 +120,7 @@ class MqttSource:
         self._version = version
         self._subscriptions = subscriptions
         self._deliver = deliver
+        self._lost = lost
         self._connection = 0
         self._session_present = False
         self._paused = False
@@ -131,7 +134,7 @@ class MqttSource:
     def _make_client(self, client_id: str, user: str | None, password: str | None, *, tls: bool) -> _Client:
         v5 = self._version is MqttVersion.V5
         client = _Client(
-            paho.CallbackAPIVersion.VERSION2,
+            CallbackAPIVersion.VERSION2,
             client_id=client_id,
             protocol=paho.MQTTv5 if v5 else paho.MQTTv311,
             clean_session=None if v5 else False,
@@ -146,11 +149,18 @@ class MqttSource:
         client.on_disconnect = self._on_disconnect
         client.on_subscribe = self._on_subscribe
         client.on_message = self._on_message
-        call = self._loop.call_soon_threadsafe  # the TCP connection is made in another thread
-        client.on_socket_open = lambda _c, _u, sock: call(self._socket_open, sock)
+        client.on_socket_open = self._on_loop(self._socket_open)
         client.on_socket_close = lambda _c, _u, sock: self._socket_close(sock)
-        client.on_socket_register_write = lambda _c, _u, sock: call(self._want_write, sock)
+        client.on_socket_register_write = self._on_loop(self._want_write)
         return client
+
+    def _on_loop(self, action: Callable[[Any], None]) -> Callable[[Any, Any, Any], None]:
+        """The TCP connection is made in another thread, and the event loop belongs to this one."""
+
+        def callback(_client: Any, _userdata: Any, sock: Any) -> None:
+            self._loop.call_soon_threadsafe(action, sock)
+
+        return callback
 
     async def run(self) -> None:
         """Stay connected until cancelled; between two attempts wait ever longer."""
@@ -164,7 +174,14 @@ class MqttSource:
                     await self._down.wait()
                     log.warning("broker_lost", broker=self._broker)
                 except (BrokerUnavailable, OSError, TimeoutError) as error:
-                    log.warning("broker_unavailable", broker=self._broker, error=str(error) or repr(error), retry_in_s=wait)
+                    if self._socket is not None:
+                        self._socket_close(self._socket)
+                    log.warning(
+                        "broker_unavailable",
+                        broker=self._broker,
+                        error=str(error) or repr(error),
+                        retry_in_s=wait,
+                    )
                     await asyncio.sleep(wait)
                     wait = min(wait * 2, BACKOFF_S[1])
         finally:
@@ -179,13 +196,11 @@ class MqttSource:
         self._down.clear()
         options: dict[str, Any] = {}
         if self._version is MqttVersion.V5:
-            properties = Properties(PacketTypes.CONNECT)
+            properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
             properties.SessionExpiryInterval = SESSION_EXPIRY_S
             properties.ReceiveMaximum = RECEIVE_MAXIMUM
             options = {"clean_start": False, "properties": properties}
-        await asyncio.to_thread(
-            self._client.connect, self._host, self._port, keepalive=KEEPALIVE_S, **options
-        )
+        await asyncio.to_thread(self._client.connect, self._host, self._port, keepalive=KEEPALIVE_S, **options)
         async with asyncio.timeout(CONNECT_TIMEOUT_S):
             await self._up
         self.connected = True
@@ -252,6 +267,7 @@ class MqttSource:
         self._connection += 1
         self._fail(f"{self._broker}: {reason}.")
         self._loop.call_soon_threadsafe(self._down.set)
+        self._loop.call_soon_threadsafe(self._lost)
 
     def _on_message(self, _c: Any, _u: Any, message: Any) -> None:
         if message.retain and self._session_present:
@@ -259,7 +275,13 @@ class MqttSource:
             self._client.ack(message.mid, message.qos)
             return
         self._deliver(
-            Received(message.topic, message.payload, datetime.now(UTC), message.mid if message.qos else 0, self._connection)
+            Received(
+                message.topic,
+                message.payload,
+                datetime.now(UTC),
+                message.mid if message.qos else 0,
+                self._connection,
+            )
         )
 
     # The socket on the event loop
@@ -269,10 +291,11 @@ class MqttSource:
         if not self._paused:
             self._loop.add_reader(sock.fileno(), self._read)
 
-    def _socket_close(self, sock: _BufferedSocket) -> None:
-        if self._socket is sock:
-            self._loop.remove_reader(sock.fileno())
-            self._loop.remove_writer(sock.fileno())
+    def _socket_close(self, sock: Any) -> None:
+        current = self._socket
+        if current is not None and sock is current:
+            self._loop.remove_reader(current.fileno())
+            self._loop.remove_writer(current.fileno())
             self._socket = None
 
     def _want_write(self, sock: _BufferedSocket) -> None:

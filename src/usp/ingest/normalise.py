@@ -223,7 +223,10 @@ class Normaliser:
             reason, detail, *_ = refused.refusal
             return self._refusal(target, field, reason, detail)
         return self._refusal(
-            target, field, Reason.WRONG_TYPE, f"Got {shown(value)}, expected a number in {_unit(target.property)}."
+            target,
+            field,
+            Reason.WRONG_TYPE,
+            f"Got {shown(value)}, expected a number in {_unit(target.property)}.",
         )
 
     def _refusal(self, target: _Target, field: str, reason: Reason, detail: str) -> Refusal:

@@ -49,8 +49,8 @@ class Pipeline:
             rows, refused, unmapped = device.normaliser(device.id, item.raw, item.received_at)
             if device.retired_at is not None and any(row[0] >= device.retired_at for _, row in rows):
                 raise Refused(Reason.RETIRED_DEVICE, f"Retired at {device.retired_at.isoformat()}.")
-        except Refused as refusal:
-            batch.reject(item, refusal.refusal, whole_item=True)
+        except Refused as error:
+            batch.reject(item, error.refusal, whole_item=True)
             return
         if unmapped:
             for name in list(unmapped)[:UNMAPPED_PER_ITEM]:

@@ -14,7 +14,7 @@ class Refusal(NamedTuple):
     dataset: str = ""
 
 
-class Refused(Exception):  # noqa: N818 - it is caught one call up and becomes a rejection, never an error
+class Refused(Exception):
     """No part of the item can be stored."""
 
     def __init__(self, reason: Reason, detail: str = "", field: str = "") -> None:
@@ -25,4 +25,4 @@ class Refused(Exception):  # noqa: N818 - it is caught one call up and becomes a
 def shown(value: object) -> str:
     """A value as an error message shows it: short, on one line."""
     text = repr(value)
-    return text if len(text) <= 80 else text[:77] + "…"  # noqa: PLR2004 - about a line
+    return text if len(text) <= 80 else text[:77] + "…"

@@ -47,9 +47,7 @@ class Registry:
             if normaliser is None:
                 without_profile.append(record["name"])
                 continue
-            devices[record["name"]] = KnownDevice(
-                record["id"], record["kind"], normaliser, record["retired_at"]
-            )
+            devices[record["name"]] = KnownDevice(record["id"], record["kind"], normaliser, record["retired_at"])
         self._devices = devices
         return without_profile
 
@@ -65,7 +63,14 @@ async def publish_profiles(connection: Connection, profiles: Mapping[str, Device
         WHERE p.definition <> excluded.definition
         """,
         [
-            (p.name, p.title, p.kind, p.interval, p.max_hold, orjson.dumps(p.model_dump(mode="json")).decode())
+            (
+                p.name,
+                p.title,
+                p.kind,
+                p.interval,
+                p.max_hold,
+                orjson.dumps(p.model_dump(mode="json")).decode(),
+            )
             for p in profiles.values()
         ],
     )

@@ -88,7 +88,7 @@ class DatasetStatements:
                 FOR UPDATE OF t
             ) q
             WHERE another OR fills <> 0 OR conflicts <> 0 OR NOT same_period
-        """  # noqa: S608 - names come from the declarations alone
+        """
 
     @cached_property
     def complete(self) -> str:
@@ -107,7 +107,7 @@ class DatasetStatements:
             FROM {self.stage} s
             WHERE t.device = s.device AND t.time = s.time AND t.time BETWEEN $1 AND $2 {period}
                 AND ({fills}) <> 0
-        """  # noqa: S608
+        """
 
     @cached_property
     def upsert_latest(self) -> str:

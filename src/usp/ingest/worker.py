@@ -94,6 +94,7 @@ class Worker:
             client_id=f"usp-ingest-{self._slot}",
             subscriptions=NativeBridge.subscriptions,
             deliver=self._deliver,
+            lost=self._forget,
             version=self._version,
         )
         async with asyncio.TaskGroup() as tasks:
@@ -119,6 +120,11 @@ class Worker:
         self._arrived.set()
         if self._waiting_bytes > PAUSE_BYTES and self._source is not None:
             self._source.pause()
+
+    def _forget(self) -> None:
+        """Let go of what the broker will send again, so that a flapping connection cannot fill the memory."""
+        self._waiting = deque(message for message in self._waiting if not message.mid)
+        self._waiting_bytes = sum(len(message.payload) for message in self._waiting)
 
     async def _work(self, *others: asyncio.Task[None]) -> None:
         """Commit what has arrived while the last commit was under way; no timer, so an idle worker adds no delay."""
@@ -261,7 +267,7 @@ class Worker:
                 changed.clear()
                 refreshed = loop.time()
                 self._warn_of(await self._registry.refresh(connection))
-            if not pruned or loop.time() - pruned > 3600:  # noqa: PLR2004 - an hour
+            if not pruned or loop.time() - pruned > 3600:
                 pruned = loop.time()
                 await connection.execute(
                     "DELETE FROM usp.ingest_minute WHERE slot = $1 AND minute < now() - $2::text::interval",

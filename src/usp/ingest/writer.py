@@ -52,9 +52,7 @@ class Writer:
             settled = Settled(batch)
             for dataset in sorted(batch.rounds):
                 for number, rows in enumerate(batch.rounds[dataset]):
-                    await self._write_rows(
-                        connection, self._statements[dataset], rows, settled, again=number > 0
-                    )
+                    await self._write_rows(connection, self._statements[dataset], rows, settled, again=number > 0)
             settled.close()
             await self._write_rejections(connection, [*batch.rejections, *settled.rejections])
             await self._write_unmapped(connection, batch)
@@ -70,8 +68,8 @@ class Writer:
         again: bool,
     ) -> None:
         if again:
-            await connection.execute(f"DELETE FROM {statements.stage}")  # noqa: S608 - a declared name
-            await connection.execute(f"DELETE FROM {statements.latest_stage}")  # noqa: S608
+            await connection.execute(f"DELETE FROM {statements.stage}")
+            await connection.execute(f"DELETE FROM {statements.latest_stage}")
         await connection.copy_records_to_table(statements.stage, records=rows.rows, columns=statements.columns)
         inserted = int((await connection.execute(statements.insert)).rpartition(" ")[2])
         kept = rows.rows
@@ -201,7 +199,7 @@ async def _add_counts(
         SELECT {extra}$1::smallint, c.*
         FROM unnest($2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::bigint[]) AS c
         ON CONFLICT ({lead}slot, door, kind, dataset, what, reason) DO UPDATE SET count = t.count + excluded.count
-        """,  # noqa: S608 - two fixed names
+        """,
         slot,
         *map(list, zip(*(key for key, _ in counts), strict=True)),
         [count for _, count in counts],

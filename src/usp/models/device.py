@@ -71,7 +71,7 @@ NEVER_OPEN = "dwelling"
 
 @cache
 def native_fields(kind: str) -> dict[str, tuple[str, Property]]:
-    """Payload field -> (dataset, property): `<property>` where only one dataset has it, `<dataset>.<property>` always."""
+    """Payload field -> (dataset, property): `<property>` if it is unambiguous, `<dataset>.<property>` always."""
     fields: dict[str, tuple[str, Property]] = {}
     names: dict[str, list[tuple[str, Property]]] = {}
     for dataset in KINDS[kind].datasets:

@@ -37,7 +37,7 @@ EXPLANATIONS: dict[Reason, str] = {
     Reason.TIME_IN_FUTURE: "`time` is more than 5 minutes ahead of the arrival; set the device's clock.",
     Reason.TOO_OLD: "`time` lies before 2000-01-01 or before the dataset's retention.",
     Reason.BAD_PERIOD: "`period` is not a number of seconds above 0 and up to 86,400.",
-    Reason.NO_INTERVAL: "The value belongs to a measuring interval, and neither `period` nor the profile tells its length.",
+    Reason.NO_INTERVAL: "The value belongs to a measuring interval; neither `period` nor the profile tells its length.",
     Reason.NO_KNOWN_FIELD: "No field of the item belongs to a property of the device's kind, or none has a value.",
     Reason.WRONG_TYPE: "The value has another type than the property.",
     Reason.OVERFLOW: "The number is too large to be represented.",

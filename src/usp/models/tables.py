@@ -5,6 +5,7 @@ the revisions in `migrations/` hold literal statements and never import this mod
 """
 
 from collections.abc import Iterator
+from typing import Any
 
 from sqlalchemy import (
     ARRAY,
@@ -57,7 +58,7 @@ metadata = MetaData(
     },
 )
 
-_TYPES: dict[ValueType, TypeEngine[object]] = {
+_TYPES: dict[ValueType, TypeEngine[Any]] = {
     ValueType.REAL: REAL(),
     ValueType.DOUBLE: Double(),
     ValueType.BOOLEAN: Boolean(),
@@ -271,9 +272,9 @@ def _int(name: str) -> Column[object]:
     return Column(name, Integer, nullable=False, server_default=text("0"))
 
 
-def _device_column(**options: bool) -> Column[object]:
+def _device_column(*, primary_key: bool = False) -> Column[object]:
     # No foreign key: it would cost a look-up for every row, and no device is ever deleted.
-    return Column("device", Integer, nullable=False, autoincrement=False, **options)
+    return Column("device", Integer, nullable=False, autoincrement=False, primary_key=primary_key)
 
 
 def _hypertable(dataset: Dataset) -> Table:
@@ -396,9 +397,7 @@ def reading_view(dataset: Dataset, schema: str) -> str:
         coded = sum(dataset.bottom_bit.get(p.name, 0) for p in shown)
         flagged = f"r.flagged & {bits} AS flagged"
         flags = f"r.flags & {sum(ROW_FLAG_NAMES) | coded} AS flags"
-    return _view(
-        schema, dataset.name, dataset, shown, [*columns, flagged, flags, "r.received_at"], dataset.name
-    )
+    return _view(dataset, schema, dataset.name, [*columns, flagged, flags, "r.received_at"])
 
 
 def latest_view(dataset: Dataset, schema: str) -> str:
@@ -408,18 +407,17 @@ def latest_view(dataset: Dataset, schema: str) -> str:
     newest = ", ".join(f"r.{p.name}_time" for p in shown)
     columns = ["r.device AS device_id", "d.name AS device", f"greatest({newest}) AS time"]
     columns += [f"r.{p.name}{suffix}" for p in shown for suffix in suffixes]
-    return _view(schema, f"{dataset.name}_latest", dataset, shown, columns, f"{dataset.name}_latest")
+    return _view(dataset, schema, f"{dataset.name}_latest", columns)
 
 
-def _view(
-    schema: str, name: str, dataset: Dataset, shown: tuple[Property, ...], columns: list[str], table: str
-) -> str:
+def _view(dataset: Dataset, schema: str, table: str, columns: list[str]) -> str:
     rows = device_filter(schema)
+    shown = dataset.visible(READERS[schema][1])
     if len(shown) < len(dataset.properties):
         # A row of which nothing may be seen is no row.
         rows += f" AND ({' OR '.join(f'r.{p.name} IS NOT NULL' for p in shown)})"
     return (
-        f"CREATE VIEW {schema}.{name} WITH (security_barrier) AS SELECT {', '.join(columns)} "
+        f"CREATE VIEW {schema}.{table} WITH (security_barrier) AS SELECT {', '.join(columns)} "
         f"FROM usp.{table} r JOIN usp.device d ON d.id = r.device WHERE {rows}"
     )
 
@@ -431,7 +429,7 @@ def device_filter(schema: str) -> str:
 
 
 def registry_views(schema: str) -> list[str]:
-    """Devices, sites and placements as `schema` shows them; a hidden parent or a site of hidden devices is not there."""
+    """Devices, sites and placements as `schema` shows them, without hidden parents and sites of hidden devices."""
     seen = device_filter(schema)
     parent = seen.replace("d.", "p.")
     return [
@@ -452,10 +450,7 @@ def registry_views(schema: str) -> list[str]:
 def roles() -> list[str]:
     """Roles are shared by all databases of a server: made where missing, also by two migrations at once."""
     # A superuser is a member of every role; anyone else becomes one of these.
-    make = (
-        "DO $$ BEGIN CREATE ROLE {0} NOLOGIN; "
-        "EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL; END $$"
-    )
+    make = "DO $$ BEGIN CREATE ROLE {0} NOLOGIN; EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL; END $$"
     join = "DO $$ BEGIN IF NOT pg_has_role('{0}', 'MEMBER') THEN GRANT {0} TO CURRENT_USER; END IF; END $$"
     names = [WRITER, *(role for role, _ in READERS.values())]
     return [statement.format(name) for statement in (make, join) for name in names]
@@ -483,10 +478,11 @@ def ddl() -> Iterator[str]:
     yield from roles()
     for schema in (SCHEMA, *READERS):
         yield f"CREATE SCHEMA IF NOT EXISTS {schema}"
+    postgresql: Any = dialect()  # type: ignore[no-untyped-call]
     for table in metadata.sorted_tables:
-        yield str(CreateTable(table).compile(dialect=dialect())).strip()
+        yield str(CreateTable(table).compile(dialect=postgresql)).strip()
         for index in sorted(table.indexes, key=lambda i: str(i.name)):
-            yield str(CreateIndex(index).compile(dialect=dialect())).strip()
+            yield str(CreateIndex(index).compile(dialect=postgresql)).strip()
     for name in DATASETS:
         for table_name, column, chunk in ((name, "time", CHUNK), (f"{name}_hourly", "hour", HOURLY_CHUNK)):
             yield (

@@ -10,7 +10,12 @@ DEVICE_HEALTH = Dataset(
     properties=(
         Property(name="battery", title="Battery level", unit="%", low=0, high=100, aggregation=Aggregation.LAST),
         Property(
-            name="battery_voltage", title="Battery voltage", unit="V", low=0, high=60, aggregation=Aggregation.LAST
+            name="battery_voltage",
+            title="Battery voltage",
+            unit="V",
+            low=0,
+            high=60,
+            aggregation=Aggregation.LAST,
         ),
         Property(name="rssi", title="Received signal strength", unit="dBm", low=-200, high=30),
         Property(name="snr", title="Signal-to-noise ratio", unit="dB", low=-40, high=40),

@@ -4,9 +4,7 @@ from usp.models.dataset import Aggregation, Dataset, Property, ValueType
 
 
 def _register(name: str, title: str, unit: str) -> Property:
-    return Property(
-        name=name, title=title, unit=unit, type=ValueType.DOUBLE, aggregation=Aggregation.COUNTER
-    )
+    return Property(name=name, title=title, unit=unit, type=ValueType.DOUBLE, aggregation=Aggregation.COUNTER)
 
 
 def _mean(name: str, title: str, unit: str | None, low: float, high: float) -> Property:

@@ -6,7 +6,5 @@ PARKING = Dataset(
     name="parking",
     title="Parking",
     description="Whether a parking bay is occupied, by sensors in logistics, disabled, no-parking and mobility areas.",
-    properties=(
-        Property(name="occupied", title="Occupied", type=ValueType.BOOLEAN, aggregation=Aggregation.STATE),
-    ),
+    properties=(Property(name="occupied", title="Occupied", type=ValueType.BOOLEAN, aggregation=Aggregation.STATE),),
 )
