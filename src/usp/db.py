@@ -2,7 +2,7 @@
 
 import asyncio
 from enum import StrEnum
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, cast
 
 import asyncpg
 
@@ -77,7 +77,7 @@ async def open_pool(
     url: str, *, role: str, application: str, size: int = 10, statement_timeout_s: float | None = 30.0
 ) -> Pool:
     """Open a pool for readers; `real` values arrive as their shortest decimal, as PostgreSQL prints them."""
-    pool: Any = asyncpg.create_pool(
+    pool: Any = await asyncpg.create_pool(
         url,
         min_size=1,
         max_size=size,
@@ -85,7 +85,7 @@ async def open_pool(
         init=_plain_reals,
         server_settings=_server_settings(role, application, statement_timeout_s),
     )
-    return await pool
+    return cast("Pool", pool)
 
 
 async def _plain_reals(connection: Any) -> None:

@@ -20,7 +20,7 @@ from rich.text import Text
 from usp.embedded import Mosquitto, Parts, Postgres, find_parts, get_parts
 from usp.embedded.process import FolderLock, bindable, end, ending_with_us, open_log, tail, write_private
 from usp.errors import SettingsError, UspError
-from usp.settings import Settings
+from usp.settings import MqttVersion, Settings
 
 # The platform's own commands, as they would be typed after `usp`.
 COMMANDS = {
@@ -173,6 +173,8 @@ class Demo:
             mosquitto = self._servers["broker"] = Mosquitto(parts, self._data_dir / "mosquitto")
             self._stack.callback(mosquitto.stop)
             broker = mosquitto.start().url
+            # The cheaper protocol; the window of a broker of ours is wide open.
+            self._environment.setdefault("USP_BROKER_VERSION", MqttVersion.V311)
             self.say("broker", f"Mosquitto on port {mosquitto.port}")
         return database, broker
 

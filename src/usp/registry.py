@@ -2,7 +2,7 @@
 
 import csv
 from collections.abc import Iterator
-from dataclasses import dataclass, fields
+from dataclasses import MISSING, dataclass, fields
 from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeVar
@@ -59,10 +59,14 @@ def _thing(path: Path, line: int, record: dict[str, Any], thing: type[_Thing]) -
     if None in record:
         raise RegistryError(f"{path}, line {line}: more fields than the header names.")
     try:
-        return thing(**{name: _value(name, text.strip()) for name, text in record.items() if text and text.strip()})
+        given = {name: _value(name, text.strip()) for name, text in record.items() if text and text.strip()}
+        for column in fields(thing):
+            if column.default is MISSING and column.default_factory is MISSING and column.name not in given:
+                raise ValueError(f"{column.name} is missing")
+        return thing(**given)
     except RegistryError as error:
         raise RegistryError(f"{path}, line {line}: {error.detail}") from None
-    except (ValueError, TypeError) as error:
+    except ValueError as error:
         raise RegistryError(f"{path}, line {line}: {error}.") from None
 
 

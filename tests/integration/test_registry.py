@@ -49,7 +49,7 @@ async def test_a_moved_device_keeps_its_old_place_for_old_readings(registry: Any
     assert await bring_in_devices(registry, [replace(LAMP, lon=9.3, since=since)]) == Changes(moved=1)
     places = await registry.fetch("SELECT lon, valid FROM usp.placement ORDER BY lower(valid) NULLS FIRST")
     assert [(p["lon"], p["valid"].lower, p["valid"].upper) for p in places] == [(9.2, None, since), (9.3, since, None)]
-    with pytest.raises(RegistryError, match="since 2025-03-01.*must be later"):
+    with pytest.raises(RegistryError, match=r"since 2025-03-01.*must be later"):
         await bring_in_devices(registry, [replace(LAMP, lon=9.4, since=since)])
 
 
@@ -86,7 +86,7 @@ async def test_one_bad_line_leaves_the_registry_as_it_was(registry: Any, change:
         ("flat-1,energy_meter,p,dwelling,,,open", "line 2: flat-1: a dwelling's device may be restricted"),
         ("lamp-1,lamppost,p,,,,public", "line 2: 'public' is not a valid Visibility"),
         ("lamp-1,lamppost,p,,,,,more", "line 2: more fields than the header names"),
-        ("lamp-1,lamppost", "line 2: .*missing.*'profile'"),
+        ("lamp-1", "line 2: kind is missing"),
     ],
 )
 def test_a_bad_line_is_named(here: Path, line: str, message: str) -> None:

@@ -148,7 +148,7 @@ class Normaliser:
             row[-1] |= bit
         return self._finish(device, item, received_at, time, flags, rows, Normalised([], refused, unmapped))
 
-    def _finish(  # noqa: PLR0913, PLR0917 - the second half of one function, kept apart for its length
+    def _finish(
         self,
         device: int,
         item: dict[str, Any],

@@ -44,6 +44,8 @@ class Pipeline:
         try:
             if device is None:
                 raise Refused(Reason.UNKNOWN_DEVICE, f"No device is called {shown(item.address)}.")
+            if device.normaliser is None:
+                raise Refused(Reason.NO_PROFILE, f"The device asks for {device.profile!r}.")
             if type(item.raw) is not dict:
                 raise Refused(Reason.NOT_AN_OBJECT, f"Got {shown(item.raw)}.")
             rows, refused, unmapped = device.normaliser(device.id, item.raw, item.received_at)
@@ -66,7 +68,7 @@ class Pipeline:
             batch.reject(item, refusal, whole_item=False)
 
 
-def _item(  # noqa: PLR0913, PLR0917 - a record's fields
+def _item(
     door: str, topic: str, address: str, device: KnownDevice | None, raw: Any, received_at: datetime
 ) -> Item:
     if device is None:

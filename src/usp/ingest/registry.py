@@ -20,7 +20,8 @@ class KnownDevice:
 
     id: int
     kind: str
-    normaliser: Normaliser
+    profile: str
+    normaliser: Normaliser | None
     retired_at: datetime | None
 
 
@@ -39,17 +40,15 @@ class Registry:
         return len(self._devices)
 
     async def refresh(self, connection: Connection) -> list[str]:
-        """Read the devices again; returns the names of those whose profile is not there, which stay unknown."""
+        """Read the devices again; returns the names of those whose profile is not there."""
         records = await connection.fetch("SELECT id, name, kind, profile, retired_at FROM usp.device")
-        devices, without_profile = {}, []
-        for record in records:
-            normaliser = self._normalisers.get(record["profile"])
-            if normaliser is None:
-                without_profile.append(record["name"])
-                continue
-            devices[record["name"]] = KnownDevice(record["id"], record["kind"], normaliser, record["retired_at"])
-        self._devices = devices
-        return without_profile
+        self._devices = {
+            r["name"]: KnownDevice(
+                r["id"], r["kind"], r["profile"], self._normalisers.get(r["profile"]), r["retired_at"]
+            )
+            for r in records
+        }
+        return [name for name, device in self._devices.items() if device.normaliser is None]
 
 
 async def publish_profiles(connection: Connection, profiles: Mapping[str, DeviceProfile]) -> None:

@@ -81,6 +81,11 @@ def native_fields(kind: str) -> dict[str, tuple[str, Property]]:
     return fields | {name: found[0] for name, found in names.items() if len(found) == 1}
 
 
+def native_profile(kind: str) -> str:
+    """The name of the profile of a device that sends the vocabulary's own names and units."""
+    return f"native-{kind.replace('_', '-')}"
+
+
 def check_identifier(text: str, what: str) -> str:
     """Return `text` if it can name a device or site, else say what would."""
     if IDENTIFIER.fullmatch(text) is None:
@@ -108,11 +113,14 @@ class Site:
 
 @dataclass(frozen=True, kw_only=True)
 class Device:
-    """One device and where it stands now; `addresses` are (network, address) pairs it speaks from."""
+    """One device and where it stands now; `addresses` are (network, address) pairs it speaks from.
+
+    Without a profile it sends the vocabulary's own names and units, and reports on change.
+    """
 
     name: str
     kind: str
-    profile: str
+    profile: str = ""
     title: str = ""
     category: str | None = None
     parent: str | None = None
@@ -132,6 +140,8 @@ class Device:
         if self.category is not None and self.category not in kind.categories:
             known = ", ".join(kind.categories) or "none at all"
             raise RegistryError(f"{self.name}: category {self.category!r} of a {self.kind}; it takes {known}.")
+        if not self.profile:
+            object.__setattr__(self, "profile", native_profile(self.kind))
         if self.visibility is None:
             default = Visibility.RESTRICTED if self.category == NEVER_OPEN else kind.default_visibility
             object.__setattr__(self, "visibility", default)

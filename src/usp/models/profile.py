@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from usp.errors import ProfileError
 from usp.models.dataset import Property
-from usp.models.device import IDENTIFIER, KINDS, native_fields
+from usp.models.device import IDENTIFIER, KINDS, native_fields, native_profile
 
 #: What the vocabulary's unit symbols are called in pint, where the names differ.
 _PINT = {
@@ -151,4 +151,6 @@ def _unit_registry() -> Any:
 
 def default_profile(kind: str) -> DeviceProfile:
     """The profile of a device that sends the vocabulary's own names and units."""
-    return DeviceProfile(name=f"native-{kind.replace('_', '-')}", title=KINDS[kind].title, kind=kind)
+    return DeviceProfile(
+        name=native_profile(kind), title=f"{KINDS[kind].title}, in the platform's own words", kind=kind
+    )

@@ -10,6 +10,7 @@ class Reason(StrEnum):
     NOT_JSON = "not_json"
     NOT_AN_OBJECT = "not_an_object"
     UNKNOWN_DEVICE = "unknown_device"
+    NO_PROFILE = "no_profile"
     RETIRED_DEVICE = "retired_device"
     BAD_TIME = "bad_time"
     TIME_WITHOUT_OFFSET = "time_without_offset"
@@ -31,6 +32,7 @@ EXPLANATIONS: dict[Reason, str] = {
     Reason.NOT_JSON: "The payload is not JSON (RFC 8259, UTF-8).",
     Reason.NOT_AN_OBJECT: "The payload is JSON, but neither an object nor an array of objects.",
     Reason.UNKNOWN_DEVICE: "No device of this name is registered; register it, then replay.",
+    Reason.NO_PROFILE: "The device's profile is not there; put its file into USP_PROFILES_DIR, restart, then replay.",
     Reason.RETIRED_DEVICE: "The device has been retired; what it measured before that would be accepted.",
     Reason.BAD_TIME: "`time` is neither RFC 3339 text nor epoch seconds (milliseconds from 10^11).",
     Reason.TIME_WITHOUT_OFFSET: "`time` has no offset, and the device's profile names no zone; add Z or +01:00.",
