@@ -106,6 +106,65 @@ def api(
     )
 
 
+@app.command()
+def simulate(  # noqa: PLR0913, PLR0917 - each is an option of the command
+    backfill: Annotated[
+        str | None,
+        typer.Option(help="Begin in the past: 1d, 36h, 90m, yesterday, or an RFC 3339 time.", show_default=False),
+    ] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Begin where the last run ended, at most yesterday.")
+    ] = False,
+    seed: Annotated[int, typer.Option(help="Another seed, another town.")] = 1,
+    speed: Annotated[
+        float | None, typer.Option(help="Catch up at this multiple of real time, not as fast as possible.", min=1)
+    ] = None,
+    seconds: Annotated[float | None, typer.Option("--for", help="End after this many seconds.")] = None,
+    manifest: Annotated[Path | None, typer.Option(help="Append what ought to be stored to this file.")] = None,
+    devices: Annotated[
+        str | None, typer.Option(help="Only so many devices, or those named, by comma.", show_default=False)
+    ] = None,
+    once: Annotated[bool, typer.Option("--once", help="Send each device's last message and end.")] = False,  # noqa: FBT002
+    broker_url: BrokerUrl = None,
+) -> None:
+    """Let the devices of the Milan district send, in real time."""
+    import threading
+    from datetime import datetime
+
+    from usp_simulators.simulate import parse_backfill, yesterday
+    from usp_simulators.simulate import simulate as run
+
+    settings = load_settings(broker_url=broker_url)
+    if resume and backfill:
+        raise typer.BadParameter("give either --resume or --backfill")
+    since = parse_backfill(backfill) if backfill else None
+    ended = settings.data_dir / "simulated-until"
+    if resume:
+        since = yesterday()
+        if ended.exists():
+            since = max(since, datetime.fromisoformat(ended.read_text(encoding="ascii").strip()))
+    stop = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stop.set())
+    chosen = None if devices is None else int(devices) if devices.isdecimal() else devices.split(",")
+    report = run(
+        settings.require_broker(),
+        seed=seed,
+        speed=speed,
+        since=since,
+        duration=seconds,
+        manifest=manifest,
+        devices=chosen,
+        once=once,
+        stop=stop,
+    )
+    if resume:
+        ended.write_text(report.until.isoformat() + "\n", encoding="ascii")
+    out.print(
+        f"{report.acknowledged} of {report.sent} messages acknowledged; measured until {report.until.isoformat()}."
+    )
+
+
 @devices_app.command("import")
 def devices_import(
     file: Annotated[Path | None, typer.Argument(help="CSV file with a header.", show_default=False)] = None,

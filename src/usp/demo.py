@@ -28,7 +28,7 @@ COMMANDS = {
     "registry": ("devices", "import", "--demo"),
     "ingest": ("ingest",),
     "api": ("api",),
-    "simulators": ("simulate",),
+    "simulators": ("simulate", "--resume"),
 }
 
 # In which order they are ended, and how long each may take: nothing new comes in, what has come in is stored.
