@@ -6,10 +6,9 @@ from random import Random
 from typing import Any
 
 from usp_simulators.days import Day, day
-from usp_simulators.events import Timeline, next_arrival
+from usp_simulators.events import Timeline, next_arrival, rates
 from usp_simulators.message import Message, stamp, ticks
 from usp_simulators.noise import Tapes
-from usp_simulators.parking import _rates as rates
 from usp_simulators.registers import Registers
 from usp_simulators.session import Session, Visit
 
@@ -28,6 +27,8 @@ ARRIVALS = {
     ),
 }
 LONGEST_STAY = 13 * 3600
+#: Shares of visits: an outage instead, reserved beforehand, stays until the battery is full enough (fast ones).
+FAILING, RESERVING, WAITING = 0.004, 0.06, 0.7
 
 
 class ChargingPoint:
@@ -44,7 +45,8 @@ class ChargingPoint:
         self._plan = lru_cache(maxsize=4)(self._draw)
         self._clipped = lru_cache(maxsize=4)(self._clip)
         self._timeline = lru_cache(maxsize=2)(self._lay)
-        self._energy = Registers((4_000_000 + int(9e6 * tapes.uniform(name, "age")),), self._total)
+        years = 3 + 3 * tapes.uniform(name, "age")
+        self._energy = Registers((int(years * (3e7 if self._fast else 6e6)),), self._total)
 
     def messages(self, day: Day, start: int, end: int) -> Iterator[Message]:
         """Yield changes of state, meter values and signs of life."""
@@ -92,23 +94,24 @@ class ChargingPoint:
         visits: list[Visit] = []
         at = float(today.start)
         while (arrival := next_arrival(rng, at, today, arrivals)) is not None:
-            visit = _outage(rng, arrival) if rng.random() < 0.004 else self._visit(rng, arrival)  # noqa: PLR2004
+            visit = _outage(rng, arrival) if rng.random() < FAILING else self._visit(rng, arrival)
             visits.append(visit)
             at = visit.gone + 60
         return visits
 
     def _visit(self, rng: Random, arrival: int) -> Visit:
-        start = arrival + rng.randint(20, 75)
+        plugged = arrival + (rng.randint(240, 840) if rng.random() < RESERVING else 0)
+        start = plugged + rng.randint(20, 75)
         session = _fast_session(rng, start) if self._fast else _normal_session(rng, start)
         if self._fast:
-            # Most wait in the car and some forget it.
-            leaving = session.until + rng.expovariate(1 / 420) if rng.random() < 0.7 else start + rng.uniform(600, 2400)  # noqa: PLR2004
+            # Most wait until the battery is full enough, some only for a while.
+            waits = rng.random() < WAITING
+            leaving = session.until + rng.expovariate(1 / 420) if waits else start + rng.uniform(600, 2400)
         else:
             leaving = start + rng.lognormvariate(9.1, 0.65)
-        leaving = min(max(leaving, start + 300), arrival + LONGEST_STAY)
+        leaving = min(max(leaving, start + 300), start + LONGEST_STAY)
         gone = int(leaving) + rng.randint(25, 110)
-        reserved = arrival - rng.randint(240, 840) if rng.random() < 0.06 else None  # noqa: PLR2004
-        return Visit(arrival, gone, session.ended_by(int(leaving)), int(leaving), reserved)
+        return Visit(arrival, plugged, session.cut(int(leaving)), int(leaving), gone)
 
     def _clip(self, number: int) -> list[Visit]:
         """A day's visits, the last one over before the next day's first begins."""
@@ -123,7 +126,6 @@ class ChargingPoint:
         states = [(day(number - 1).start, "available")]
         for visit in self._clipped(number - 1) + self._clipped(number):
             states += visit.states()
-        # A reservation may reach back into the visit before it, which goes first.
         return Timeline([at for at, _ in states], [state for _, state in states])
 
     def _total(self, number: int) -> tuple[int]:
@@ -146,6 +148,4 @@ def _normal_session(rng: Random, start: int) -> Session:
 
 def _outage(rng: Random, at: int) -> Visit:
     """Something is broken until somebody comes."""
-    return Visit(at, at + rng.randint(1800, 6 * 3600), None, at, None)
-
-
+    return Visit(at, at, None, at, at + rng.randint(1800, 6 * 3600))

@@ -58,21 +58,25 @@ class City:
     def _sunlight(self, day: Day) -> list[float]:
         """Irradiance of a level surface in W/m² at each step: clear sky, dimmed by cloud (Kasten and Czeplak)."""
         return [
-            1040 * max(0.0, sine_of_elevation(day.start + i * STEP)) ** 1.2 * (1 - 0.75 * _cloud(wet) ** 3.4)
-            for i, wet in enumerate(self._wetness(day))
+            1040 * max(0.0, height) ** 1.2 * (1 - 0.75 * _cloud(wet) ** 3.4)
+            for height, wet in zip(sine_of_elevation(day), self._wetness(day), strict=True)
         ]
 
     def _temperature(self, day: Day) -> list[float]:
         """Air temperature in °C at each step: season, front, hour of the sun."""
         values = []
-        for i, (front, warmth, moisture) in enumerate(
-            zip(self._days("front", day), self._days("warmth", day), self._hours("moisture", day), strict=True)
-        ):
+        tapes = zip(self._days("front", day), self.mild(day), self._hours("moisture", day), strict=True)
+        for i, (front, mild, moisture) in enumerate(tapes):
             swing = (2.4 + 3.4 * day.summer) * (1.15 - 0.7 * _cloud(front))
             solar = (day.start + i * STEP) % 86400 / 3600 + 0.6
             daily = math.cos((solar - 15) * math.pi / 12) + 0.18 * math.cos((solar - 15) * math.pi / 6)
-            values.append(3.6 + 22.4 * day.summer + 2.1 * warmth - 0.9 * front + swing * daily + 0.25 * moisture)
+            values.append(mild + swing * daily + 0.25 * moisture)
         return values
+
+    def mild(self, day: Day) -> list[float]:
+        """Temperature without the course of the day, at each step: what walls feel."""
+        warmth, front = self._days("warmth", day), self._days("front", day)
+        return [3.6 + 22.4 * day.summer + 2.1 * w - 0.9 * f for w, f in zip(warmth, front, strict=True)]
 
     def _day(self, day: Day) -> CityDay:
         temperature = self.outdoor(day)
@@ -80,7 +84,10 @@ class City:
         sunlight = self.sunlight(day)
         wind = self._wind(day, sunlight)
         stagnant = [
-            min(2.6, max(0.45, (0.75 + 0.55 * (1 - day.summer)) * math.exp(-0.33 * (speed - 1.6)) * (1.25 - light / 1400)))
+            min(
+                2.6,
+                max(0.45, (0.75 + 0.55 * (1 - day.summer)) * math.exp(-0.33 * (speed - 1.6)) * (1.25 - light / 1400)),
+            )
             for speed, light in zip(wind, sunlight, strict=True)
         ]
         moisture = zip(temperature, self._days("warmth", day), self._hours("moisture", day), wetness, strict=True)
@@ -90,14 +97,15 @@ class City:
             pressure=minutes([1001.5 - 5.5 * front for front in self._days("front", day)]),
             wind_speed=minutes(wind),
             wind_direction=minutes(self._direction(day)),
-            rain=minutes([max(0.0, wet - RAIN_ABOVE) * (4 + 6 * day.summer) / 60 for wet in wetness]),
-            illuminance=minutes(
-                [light * 112 + 9 * max(0.0, 1 - light / 8) for light in sunlight]
-            ),  # lamps give the 9 lx of the night
+            rain=minutes([max(0.0, wet - RAIN_ABOVE) * (1.6 + 2.2 * day.summer) / 60 for wet in wetness]),
+            illuminance=minutes(_illuminance(day, sunlight)),
             stagnant=minutes(stagnant),
             particles=minutes(
                 [
-                    (15 + 21 * (1 - day.summer) ** 2) * math.exp(0.42 * load) * air**0.5 * math.exp(-0.3 * max(0.0, wet))
+                    (15 + 21 * (1 - day.summer) ** 2)
+                    * math.exp(0.42 * load)
+                    * air**0.5
+                    * math.exp(-0.3 * max(0.0, wet))
                     for load, air, wet in zip(self._days("particles", day), stagnant, wetness, strict=True)
                 ]
             ),
@@ -123,6 +131,15 @@ class City:
         ]
 
 
+def _illuminance(day: Day, sunlight: list[float]) -> list[float]:
+    """Daylight, twilight, and the 9 lx that lamps give the night."""
+    heights = (math.degrees(math.asin(height)) for height in sine_of_elevation(day))
+    return [
+        light * 112 + 420 * math.exp(min(0.0, height) / 1.5) + (9 if height < -2 else 0)
+        for light, height in zip(sunlight, heights, strict=True)
+    ]
+
+
 def _cloud(wet: float) -> float:
     """Share of the sky that is covered."""
     return 1 / (1 + math.exp(-2.2 * (wet - 0.2)))
@@ -131,13 +148,11 @@ def _cloud(wet: float) -> float:
 def _humidity(day: Day, temperature: float, warmth: float, moisture: float, wet: float) -> float:
     """Relative humidity from the dew point (Magnus), which follows the air mass and rises in rain."""
     dew = 0.6 + 14.6 * day.summer + 1.7 * warmth + 1.1 * moisture + 2.2 * max(0.0, wet)
-    dew = min(dew, temperature - 0.2)
+    # Air nears saturation, but does not pass it.
+    dew = temperature - math.log1p(math.exp(1.3 * (temperature - dew))) / 1.3
     return 100 * math.exp(17.625 * dew / (243.04 + dew) - 17.625 * temperature / (243.04 + temperature))
 
 
 def minutes(points: list[float]) -> list[float]:
     """Draw straight lines between points at each step: a value for each minute."""
     return [a + (b - a) * share for a, b in pairwise(points) for share in _FIFTHS] + points[-1:]
-
-
-

@@ -6,7 +6,7 @@ over, so a day of 23 or 25 hours is only shorter or longer at its end.
 
 import math
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta
 from functools import cache, lru_cache
 from zoneinfo import ZoneInfo
 
@@ -22,6 +22,7 @@ HOLIDAYS = {(1, 1), (1, 6), (4, 25), (5, 1), (6, 2), (8, 15), (11, 1), (12, 7), 
 
 #: Saturday in `date.weekday()`.
 SATURDAY = 5
+AUGUST = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +57,9 @@ def day(number: int) -> Day:
     summer = 0.5 - 0.5 * math.cos(2 * math.pi * (today.timetuple().tm_yday - 17) / 365.25)
     free = today.weekday() >= SATURDAY or (today.month, today.day) in HOLIDAYS
     # In August half of Milan is at the sea.
-    activity = 0.62 if (today.month, today.day // 8) in {(8, 1), (8, 2)} else 0.8 if today.month == 8 else 1.0  # noqa: PLR2004
+    activity = 1.0
+    if today.month == AUGUST:
+        activity = 0.62 if 8 <= today.day <= 23 else 0.8
     return Day(number, _begin(today), _begin(today + timedelta(days=1)), free, summer, activity)
 
 
@@ -82,29 +85,35 @@ def hourly(values: tuple[float, ...], steps: int, step: int = STEP) -> list[floa
     return points
 
 
-def _sun(at: float) -> tuple[float, float]:
-    """Declination and hour angle in radians, good to half a degree (Spencer's leading terms)."""
-    moment = datetime.fromtimestamp(at, UTC)
-    angle = 2 * math.pi * (moment.timetuple().tm_yday - 1 + moment.hour / 24) / 365.25
+@lru_cache(maxsize=2000)
+def _declination(number: int) -> tuple[float, float]:
+    """Return the sun's declination in radians and the equation of time in hours (Spencer's leading terms)."""
+    angle = 2 * math.pi * (date.fromordinal(number).timetuple().tm_yday - 0.5) / 365.25
     declination = 0.006918 - 0.399912 * math.cos(angle) + 0.070257 * math.sin(angle) - 0.006758 * math.cos(2 * angle)
-    minutes = 229.18 * (0.000075 + 0.001868 * math.cos(angle) - 0.032077 * math.sin(angle) - 0.04089 * math.sin(2 * angle))
-    hour = at % 86400 / 3600 + LONGITUDE / 15 + minutes / 60
-    return declination, math.radians(15 * (hour - 12))
+    equation = 0.000075 + 0.001868 * math.cos(angle) - 0.032077 * math.sin(angle) - 0.04089 * math.sin(2 * angle)
+    return declination, equation * 12 / math.pi
 
 
-def sine_of_elevation(at: float) -> float:
-    """Sine of the sun's height over the horizon."""
-    declination, angle = _sun(at)
-    return math.sin(LATITUDE) * math.sin(declination) + math.cos(LATITUDE) * math.cos(declination) * math.cos(angle)
+def _hour_angle(at: float, equation: float) -> float:
+    return math.radians(15 * (at % 86400 / 3600 + LONGITUDE / 15 + equation - 12))
 
 
-def sun_times(number: int, elevation: float) -> tuple[int, int]:
+def sine_of_elevation(today: Day) -> list[float]:
+    """Sine of the sun's height over the horizon at each step."""
+    declination, equation = _declination(today.number)
+    up = math.sin(LATITUDE) * math.sin(declination)
+    across = math.cos(LATITUDE) * math.cos(declination)
+    moments = range(today.start, today.end + 1, STEP)
+    return [up + across * math.cos(_hour_angle(at, equation)) for at in moments]
+
+
+def sun_times(today: Day, elevation: float) -> tuple[int, int]:
     """When on this day the sun rises and sinks through `elevation`, given in degrees."""
-    noon = day(number).start + 8 * 3600
-    declination, angle = _sun(noon)
+    declination, equation = _declination(today.number)
+    noon = today.start + 8 * 3600
     cosine = (math.sin(math.radians(elevation)) - math.sin(LATITUDE) * math.sin(declination)) / (
         math.cos(LATITUDE) * math.cos(declination)
     )
-    transit = noon - math.degrees(angle) * 240
+    transit = noon - math.degrees(_hour_angle(noon, equation)) * 240
     half = math.degrees(math.acos(cosine)) * 240
     return int(transit - half), int(transit + half)

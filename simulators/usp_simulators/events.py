@@ -11,6 +11,14 @@ from usp_simulators.days import Day
 T = TypeVar("T")
 
 
+def rates(*spans: tuple[int, float]) -> tuple[float, ...]:
+    """Return 24 hourly rates from (first hour, rate) pairs, each of which holds until the next."""
+    hours: list[float] = []
+    for (first, rate), (past, _) in zip(spans, (*spans[1:], (24, 0.0)), strict=True):
+        hours += [rate] * (past - first)
+    return tuple(hours)
+
+
 def next_arrival(rng: Random, after: float, day: Day, rates: Sequence[float]) -> int | None:
     """Return the first arrival past `after` within the day, at `rates` per hour of the clock (thinning), if any."""
     highest = max(rates)

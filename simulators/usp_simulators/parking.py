@@ -7,7 +7,7 @@ from math import log
 from typing import Any
 
 from usp_simulators.days import Day, day
-from usp_simulators.events import Timeline, next_arrival
+from usp_simulators.events import Timeline, next_arrival, rates
 from usp_simulators.message import Message, stamp, ticks
 from usp_simulators.noise import Tapes
 from usp_simulators.registers import EPOCH
@@ -15,6 +15,7 @@ from usp_simulators.registers import EPOCH
 HEARTBEAT = 1800
 #: Every how many signs of life a sensor also tells of its battery.
 BATTERY_EVERY = 12
+SHORTEST_STAY = 50.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,41 +29,33 @@ class Habit:
     longest: float
 
 
-def _rates(*spans: tuple[int, float]) -> tuple[float, ...]:
-    """(first hour, rate) pairs, each until the next."""
-    rates: list[float] = []
-    for (first, rate), (past, _) in zip(spans, (*spans[1:], (24, 0.0)), strict=True):
-        rates += [rate] * (past - first)
-    return tuple(rates)
-
-
 HABITS = {
     # Vans by day; at night nobody minds a car.
     "logistics": Habit(
-        _rates((0, 0.15), (5, 0.5), (7, 2.4), (12, 1.3), (14, 2.0), (18, 1.2), (20, 0.5)),
-        _rates((0, 0.15), (8, 0.6), (13, 0.4), (19, 0.7)),
+        rates((0, 0.15), (5, 0.5), (7, 2.4), (12, 1.3), (14, 2.0), (18, 1.2), (20, 0.5)),
+        rates((0, 0.15), (8, 0.6), (13, 0.4), (19, 0.7)),
         minutes=17,
         spread=0.8,
         longest=10,
     ),
     "disabled": Habit(
-        _rates((0, 0.05), (7, 0.5), (10, 0.6), (16, 0.5), (20, 0.25)),
-        _rates((0, 0.05), (8, 0.3), (12, 0.35), (20, 0.2)),
+        rates((0, 0.05), (7, 0.5), (10, 0.6), (16, 0.5), (20, 0.25)),
+        rates((0, 0.05), (8, 0.3), (12, 0.35), (20, 0.2)),
         minutes=125,
         spread=0.9,
         longest=13,
     ),
     # A bus stop: somebody fetches a pizza.
     "no_parking": Habit(
-        _rates((0, 0.3), (1, 0.1), (7, 0.9), (9, 0.6), (17, 1.3), (21, 0.9)),
-        _rates((0, 0.5), (2, 0.1), (9, 0.6), (18, 1.4), (22, 0.9)),
+        rates((0, 0.3), (1, 0.1), (7, 0.9), (9, 0.6), (17, 1.3), (21, 0.9)),
+        rates((0, 0.5), (2, 0.1), (9, 0.6), (18, 1.4), (22, 0.9)),
         minutes=4,
         spread=0.7,
         longest=1,
     ),
     "mobility_area": Habit(
-        _rates((0, 0.1), (6, 0.4), (8, 1.1), (13, 0.9), (17, 1.2), (20, 0.5)),
-        _rates((0, 0.15), (8, 0.5), (11, 0.8), (20, 0.4)),
+        rates((0, 0.1), (6, 0.4), (8, 1.1), (13, 0.9), (17, 1.2), (20, 0.5)),
+        rates((0, 0.15), (8, 0.5), (11, 0.8), (20, 0.4)),
         minutes=65,
         spread=0.7,
         longest=12,
@@ -101,7 +94,9 @@ class Bay:
         stays: list[tuple[int, int]] = []
         at = float(today.start)
         while (arrival := next_arrival(rng, at, today, rates)) is not None:
-            stay = max(50.0, min(habit.longest * 3600, rng.lognormvariate(log(habit.minutes * 60), habit.spread)))
+            stay = max(
+                SHORTEST_STAY, min(habit.longest * 3600, rng.lognormvariate(log(habit.minutes * 60), habit.spread))
+            )
             stays.append((arrival, int(arrival + stay)))
             at = arrival + stay + 25
         return stays
@@ -113,7 +108,7 @@ class Bay:
         starts, states = [day(number - 1).start], [False]
         for (arrival, leaving), following in zip(stays, [*stays[1:], None], strict=True):
             latest = following[0] - 25 if following else leaving
-            if latest - arrival >= 50:  # noqa: PLR2004 - shorter than any stay
+            if latest - arrival >= SHORTEST_STAY:
                 starts += [arrival, min(leaving, latest)]
                 states += [True, False]
         return Timeline(starts, states)

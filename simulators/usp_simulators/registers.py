@@ -4,7 +4,7 @@ from collections.abc import Callable
 from datetime import date
 
 #: Where every register stands at its initial reading; earlier days subtract, so that any day can be simulated.
-EPOCH = date(2026, 1, 1).toordinal()
+EPOCH = date(2026, 7, 1).toordinal()
 
 
 class Registers:

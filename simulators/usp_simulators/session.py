@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass, replace
 from math import exp, log
-from typing import Self
 
 #: Share of the full power at which a battery tapers off towards 100 %.
 LAST_POWER = 0.12
@@ -19,22 +18,25 @@ class Session:
     until: int
     capacity: float
     begin: float
-    target: float
     watts: float
     bend: float
     phases: int
 
     @classmethod
-    def plan(  # noqa: PLR0913
+    def plan(
         cls, start: int, capacity: float, begin: float, target: float, watts: float, *, bend: float, phases: int
-    ) -> Self:
+    ) -> "Session":
         """Return a charge that runs until the battery is at `target` percent."""
-        session = cls(start, start, capacity, begin, target, watts, bend, phases)
-        return replace(session, until=start + int(session._seconds_to(target)))
+        session = cls(start, start, capacity, begin, watts, bend, phases)
+        return session.ended_by(start + int(session._seconds_to(target)))
 
-    def ended_by(self, at: int) -> Self:
-        """Return the charge if the cable is pulled at `at`."""
-        return replace(self, until=max(self.start, min(self.until, at)))
+    def ended_by(self, at: int) -> "Session":
+        """Return the charge ended at `at`."""
+        return Session(self.start, at, self.capacity, self.begin, self.watts, self.bend, self.phases)
+
+    def cut(self, at: int) -> "Session":
+        """Return what there is of the charge if the cable is pulled at `at`."""
+        return self.ended_by(at) if at < self.until else self
 
     @property
     def _steepness(self) -> float:
@@ -75,29 +77,35 @@ class Session:
 
 @dataclass(frozen=True, slots=True)
 class Visit:
-    """A stay at a point, or without a session an outage of it; `gone` is when the point is available again."""
+    """A stay at a point, from a reservation on if there is one; without a session, an outage of the point.
+
+    `gone` is when the point is available again.
+    """
 
     arrival: int
-    gone: int
+    plugged: int
     session: Session | None
     leaving: int
-    reserved: int | None
+    gone: int
 
     def before(self, following: "Visit | None") -> "Visit | None":
         """Cut the visit so that it is over a minute before the following one; None if nothing is left of it."""
-        if following is None or self.gone < following.arrival - 60:
+        if following is None or self.gone <= following.arrival - 60:
             return self
         gone = following.arrival - 60
+        if self.session is None:
+            return replace(self, gone=gone) if gone > self.arrival else None
         leaving = min(self.leaving, gone - 40)
-        if self.session is None or leaving < self.session.start + 120:
+        if leaving < self.session.start + 120:
             return None
-        return replace(self, gone=gone, leaving=leaving, session=self.session.ended_by(leaving))
+        return replace(self, gone=gone, leaving=leaving, session=self.session.cut(leaving))
 
     def states(self) -> list[tuple[int, str]]:
         """When the point enters which state because of this visit."""
         if self.session is None:
             return [(self.arrival, "faulted"), (self.gone, "available")]
-        states = [(self.arrival, "preparing"), (self.session.start, "charging")]
+        states = [(self.arrival, "reserved")] if self.arrival < self.plugged else []
+        states += [(self.plugged, "preparing"), (self.session.start, "charging")]
         if self.session.until < self.leaving:
             states.append((self.session.until, "suspended"))
         return [*states, (self.leaving, "finishing"), (self.gone, "available")]

@@ -8,6 +8,7 @@ from usp_simulators.city import minutes
 from usp_simulators.days import Day, day, hourly, sun_times
 from usp_simulators.noise import LENGTH, Tapes, read
 from usp_simulators.registers import Registers
+from usp_simulators.shapes import BICYCLES, HEAVY, ONLINE, VEHICLES_FREE, VEHICLES_WORK, WALKERS
 
 #: Motor vehicles on a working day, both directions.
 VEHICLES = {
@@ -25,13 +26,6 @@ VEHICLES = {
 }
 ELSEWHERE = 10_000
 
-# Shares of a working day in percent, by the hour from midnight.
-_WORK = (1.5, 0.9, 0.6, 0.5, 0.7, 1.5, 3.5, 6.7, 7.9, 6.7, 5.5, 5.2, 5.2, 5.3, 5.2, 5.4, 6.0, 6.9, 7.4, 6.3, 4.5, 2.9, 2.3, 2.0)
-_FREE = (2.4, 1.9, 1.4, 1.0, 0.8, 0.9, 1.3, 1.9, 2.8, 3.7, 4.3, 4.6, 4.5, 4.1, 3.9, 4.0, 4.3, 4.6, 4.8, 4.5, 3.8, 3.1, 2.9, 2.6)
-_HEAVY = (2, 2, 3, 4, 7, 9, 9, 8, 7, 8, 9, 9, 8, 7, 7, 7, 6, 4, 3, 3, 2, 2, 2, 2)
-_WALK = (4, 2, 1, 1, 1, 3, 12, 45, 62, 40, 38, 48, 75, 80, 55, 46, 50, 66, 80, 72, 50, 34, 22, 10)
-_CYCLE = (2, 1, 1, 0.5, 1, 3, 14, 50, 78, 44, 22, 20, 26, 30, 24, 22, 32, 62, 80, 56, 30, 18, 10, 5)
-_ONLINE = (7, 4, 2, 1, 1, 2, 10, 40, 62, 52, 50, 58, 82, 88, 66, 60, 64, 80, 95, 92, 74, 58, 38, 18)
 
 FULL, REDUCED = 100, 60
 STANDBY_WATTS = 4.2
@@ -85,7 +79,11 @@ class Street:
         self._twilight = -2.6 + tapes.uniform(name, "twilight")
         self._place = {what: tapes.place(name, what) for what in ("flow", "dust", "gases", "online", "guests")}
         u = tapes.uniform(name, "age")
-        initial = (int(150_000 + 400_000 * u), int((2 + u) * 10**11), int((15 + 9 * u) * 10**11))
+        initial = (
+            int((2 + u) * 10**6),
+            int(self._guests * (2 + u) * 10**11),
+            int(self._guests * (14 + 7 * u) * 10**11),
+        )
         self.registers = Registers(initial, self._total)
 
     def day(self, today: Day) -> StreetDay:
@@ -96,21 +94,23 @@ class Street:
         per_minute = self._vehicles / 100 / 60 * today.activity
         flow = [
             per_minute * share * (1 + 0.07 * w)
-            for share, w in zip(hourly(_FREE if today.free else _WORK, steps), wander, strict=True)
+            for share, w in zip(hourly(VEHICLES_FREE if today.free else VEHICLES_WORK, steps), wander, strict=True)
         ]
         guests = [
             self._guests * share / 95 * today.activity * max(0.2, 1 + 0.18 * w)
-            for share, w in zip(hourly(_ONLINE, steps), read(tapes.hours, place["online"], today), strict=True)
+            for share, w in zip(hourly(ONLINE, steps), read(tapes.hours, place["online"], today), strict=True)
         ]
-        weights = [g * max(0.1, 1 + 0.5 * q) for g, q in zip(guests, read(tapes.quarter, place["online"], today), strict=True)]
+        weights = [
+            g * max(0.1, 1 + 0.5 * q) for g, q in zip(guests, read(tapes.quarter, place["online"], today), strict=True)
+        ]
         used = list(accumulate(weights[:-1], initial=0.0))
         received, sent = self._bytes(today)
         lively = self._lively * (0.7 if today.free else 1.0) * today.activity
         return StreetDay(
             flow=minutes(flow),
-            heavy=minutes([h / (250 if today.free else 100) for h in hourly(_HEAVY, steps)]),
-            bicycles=minutes([lively * c / 26 for c in hourly(_CYCLE, steps)]),
-            walkers=minutes([lively * w / 9 for w in hourly(_WALK, steps)]),
+            heavy=minutes([h / (250 if today.free else 100) for h in hourly(HEAVY, steps)]),
+            bicycles=minutes([lively * c / 26 for c in hourly(BICYCLES, steps)]),
+            walkers=minutes([lively * w / 9 for w in hourly(WALKERS, steps)]),
             people=minutes(guests),
             # 12 vehicles a minute are an ordinary main street by day.
             exhaust=minutes([(0.05 + f / 12) ** 0.8 for f in flow]),
@@ -120,13 +120,13 @@ class Street:
             received=received,
             sent=sent,
             lamp=self._lamp(today),
-            peak=self._vehicles / 100 / 60 * max(_WORK),
+            peak=self._vehicles / 100 / 60 * max(VEHICLES_WORK),
             summer=today.summer,
         )
 
     def _lamp(self, today: Day) -> Lamp:
         """Lit from dusk to dawn, dimmed from 23:00 to 05:00."""
-        rise, sunk = sun_times(today.number, self._twilight)
+        rise, sunk = sun_times(today, self._twilight)
         reduced, full = (self._watts * REDUCED / 100 + 3, REDUCED), (float(self._watts), FULL)
         starts = (today.start, today.seconds(5), rise, sunk, today.seconds(23), today.end)
         levels = (reduced, full, (STANDBY_WATTS, 0), full, reduced, reduced)

@@ -13,9 +13,6 @@ from rich.table import Table
 from usp.errors import UspError
 from usp.settings import PREFIX, Settings, load_settings
 
-# Each command imports what it needs when it runs: `usp --help` answers at once.
-# ruff: noqa: PLC0415
-
 app = typer.Typer(
     name="usp",
     help="Urban sharing platform: street hardware in, open data out.",
@@ -38,7 +35,7 @@ BrokerUrl = Annotated[str | None, typer.Option(help="Over USP_BROKER_URL.", show
 def demo(
     port: Annotated[int | None, typer.Option(help="Port of the API; without it the first free one from 8000.")] = None,
     seconds: Annotated[float | None, typer.Option("--for", help="End after this many seconds.")] = None,
-    simulators: Annotated[bool, typer.Option(help="Let devices send.")] = True,  # noqa: FBT002
+    simulators: Annotated[bool, typer.Option(help="Let devices send.")] = True,
 ) -> None:
     """Start the whole platform on this machine, with the Milan district in it."""
     from usp.demo import run
@@ -124,7 +121,7 @@ def simulate(  # noqa: PLR0913, PLR0917 - each is an option of the command
     devices: Annotated[
         str | None, typer.Option(help="Only so many devices, or those named, by comma.", show_default=False)
     ] = None,
-    once: Annotated[bool, typer.Option("--once", help="Send each device's last message and end.")] = False,  # noqa: FBT002
+    once: Annotated[bool, typer.Option("--once", help="Send each device's last message and end.")] = False,
     broker_url: BrokerUrl = None,
 ) -> None:
     """Let the devices of the Milan district send, in real time."""
@@ -168,7 +165,7 @@ def simulate(  # noqa: PLR0913, PLR0917 - each is an option of the command
 @devices_app.command("import")
 def devices_import(
     file: Annotated[Path | None, typer.Argument(help="CSV file with a header.", show_default=False)] = None,
-    demo: Annotated[bool, typer.Option("--demo", help="The Milan demonstration district.")] = False,  # noqa: FBT002
+    demo: Annotated[bool, typer.Option("--demo", help="The Milan demonstration district.")] = False,
     database_url: DatabaseUrl = None,
 ) -> None:
     """Add devices, or change those that are there. A device that stands elsewhere has moved."""

@@ -39,7 +39,7 @@ def parts() -> Parts:
 def start_parent(folder: Path) -> subprocess.Popen[str]:
     """Start a process that starts both servers."""
     argv = [sys.executable, "-c", PARENT, str(folder)]
-    return subprocess.Popen(argv, stdout=subprocess.PIPE, text=True)  # noqa: S603
+    return subprocess.Popen(argv, stdout=subprocess.PIPE, text=True)
 
 
 def count(database: Postgres) -> str:
@@ -53,7 +53,7 @@ def count(database: Postgres) -> str:
 def publish(parts: Parts, broker: Mosquitto, text: str) -> None:
     """Send a message with QoS 1."""
     argv = [str(parts.mosquitto_pub), "-p", str(broker.port), "-t", "usp/v1/lamp-1/up", "-q", "1", "-m", text]
-    subprocess.run(argv, check=True, timeout=10)  # noqa: S603
+    subprocess.run(argv, check=True, timeout=10)
 
 
 def take(parts: Parts, broker: Mosquitto, messages: int) -> list[str]:
@@ -71,7 +71,7 @@ def take(parts: Parts, broker: Mosquitto, messages: int) -> list[str]:
         "1",
     ]
     argv += ["-C", str(messages), "-W", "10"] if messages else ["-E"]
-    result = subprocess.run(argv, check=True, capture_output=True, text=True, timeout=15)  # noqa: S603
+    result = subprocess.run(argv, check=True, capture_output=True, text=True, timeout=15)
     return result.stdout.splitlines()
 
 
@@ -130,7 +130,7 @@ def test_secrets(tmp_path: Path, parts: Parts) -> None:
     with Postgres(parts, tmp_path / "postgres", scratch=True) as database:
         assert (tmp_path / "postgres/password").stat().st_mode & 0o077 == 0
         argv = [str(parts.psql), "-h", "127.0.0.1", "-p", str(database.port), "-U", "usp", "-w", "-l"]
-        assert subprocess.run(argv, check=False, capture_output=True).returncode != 0  # noqa: S603
+        assert subprocess.run(argv, check=False, capture_output=True).returncode != 0
 
 
 def test_killed_server(tmp_path: Path, parts: Parts) -> None:

@@ -41,7 +41,7 @@ async def running(database_url: str, broker_url: str) -> AsyncIterator[Worker]:
     task = asyncio.create_task(worker.run())
     try:
         async with asyncio.timeout(10):
-            while not worker.connected:  # noqa: ASYNC110 - the worker under test offers no event
+            while not worker.connected:
                 await asyncio.sleep(0.01)
         yield worker
     finally:
@@ -95,7 +95,7 @@ async def test_a_reading_is_split_over_its_datasets(worker: Worker, broker: Mosq
 
 
 async def test_every_item_has_one_outcome(worker: Worker, broker: Mosquitto, db: Any) -> None:
-    """The sum holds: received = stored + duplicate + rejected; completion counts as stored, a contradiction is kept out."""
+    """The sum holds: received = stored + duplicate + rejected; completed is stored, a contradiction is kept out."""
     before = await totals(db)
     first = {"time": 1731924000, "status": "charging", "power": 7000}
     await send(broker, "cp-1", [first, first, {"time": 1731924000, "status": "charging", "power": 7100}])
