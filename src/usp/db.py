@@ -58,7 +58,7 @@ def verdict(error: BaseException) -> Verdict:
 
 
 def _server_settings(role: str | None, application: str, statement_timeout_s: float | None) -> dict[str, str]:
-    settings = {"application_name": application, "timezone": "UTC"}
+    settings = {"application_name": application, "timezone": "UTC", "datestyle": "ISO", "jit": "off"}
     if role is not None:
         settings["role"] = role
     if statement_timeout_s is not None:

@@ -18,6 +18,7 @@ from starlette.staticfiles import StaticFiles
 from usp.api import problems
 from usp.api.database import Database
 from usp.api.document import openapi
+from usp.api.extent import Extents
 from usp.api.middleware import HeadAndCache
 from usp.api.routes import datasets, devices, health, readings
 from usp.db import OPEN_ROLE, WRITER_ROLE
@@ -56,6 +57,7 @@ def create_app(settings: Settings) -> FastAPI:
         openapi_url="/openapi.json",
     )
     app.state.open_data, app.state.operations = open_data, operations
+    app.state.extents = Extents(open_data)
     for module in (datasets, readings, devices, health):
         app.include_router(module.router)
     _add_documentation(app)
@@ -78,7 +80,8 @@ def _add_problems(app: FastAPI) -> None:
 def _add_documentation(app: FastAPI) -> None:
     """Serve /docs with its scripts from the package they are installed with: nothing comes from elsewhere."""
     app.mount(ASSETS, StaticFiles(directory=_assets()), name="assets")
-    app.openapi = lambda: openapi(app)  # type: ignore[method-assign] - FastAPI's documented way
+    # FastAPI's documented way of changing the document.
+    app.openapi = lambda: openapi(app)  # type: ignore[method-assign]
 
     @app.get("/docs", include_in_schema=False)
     async def docs() -> Response:

@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import cast
 
 import asyncpg
@@ -11,6 +11,9 @@ import asyncpg
 from usp.api.problems import TooSlow
 from usp.db import Connection, Pool, Verdict, open_pool, verdict
 from usp.errors import DatabaseUnavailable
+
+#: What a connection says when its server has gone, or when it lost its thread over that.
+LOST = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError)
 
 #: How long a request waits for a connection before it is told to come back.
 WAIT_S = 5.0
@@ -36,18 +39,20 @@ class Database:
         pool = await self._opened()
         try:
             connection = await pool.acquire(timeout=WAIT_S)
-        except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        except LOST as error:
             raise DatabaseUnavailable(str(error)) from error
         try:
             yield cast("Connection", connection)
         except asyncpg.QueryCanceledError as error:
             raise TooSlow from error
-        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
-            if verdict(error) is Verdict.RETRY:
+        except LOST as error:
+            if verdict(error) is Verdict.RETRY or isinstance(error, asyncpg.InternalClientError):
                 raise DatabaseUnavailable(str(error)) from error
             raise
         finally:
-            await pool.release(connection)
+            # A connection that cannot be made ready again has been closed by the pool.
+            with suppress(*LOST):
+                await pool.release(connection)
 
     async def _opened(self) -> Pool:
         if self._pool is not None:
@@ -62,10 +67,8 @@ class Database:
             raise DatabaseUnavailable
         try:
             async with asyncio.timeout(WAIT_S):
-                return await open_pool(
-                    self._url, role=self._role, application=self._application, size=self._size
-                )
-        except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+                return await open_pool(self._url, role=self._role, application=self._application, size=self._size)
+        except LOST as error:
             self._failed_at = time.monotonic()
             raise DatabaseUnavailable(str(error)) from error
 

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from usp.api.database import Database
+from usp.api.extent import Extent, Extents
 from usp.api.places import nearest_name
 from usp.api.problems import NothingThere, shown
 from usp.api.registry import open_datasets
@@ -12,14 +13,6 @@ from usp.models.dataset import Dataset, Property, Visibility
 from usp.models.device import IDENTIFIER, KINDS
 
 Document = dict[str, Any]
-
-#: Each device's first reading is found at the edge of the index (device, time); a scan by time alone has no index.
-_EXTENT = """
-    SELECT '{0}' AS dataset, min(f.time) AS first, max(l.time) AS last
-    FROM open.{0}_latest l CROSS JOIN LATERAL (
-        SELECT r.time FROM open.{0} r WHERE r.device_id = l.device_id ORDER BY r.time LIMIT 1
-    ) f
-"""
 
 _DEVICE = """
     SELECT id, name AS device, nullif(title, '') AS title, kind, category, profile, parent, interval, registered_at,
@@ -41,13 +34,11 @@ _SITE_DEVICES = """
 """
 
 
-async def datasets(chosen: Iterable[Dataset], database: Database) -> list[Document]:
-    """Datasets with their properties, licence, and the extent of their visible readings."""
+async def datasets(chosen: Iterable[Dataset], extents: Extents) -> list[Document]:
+    """Tell of datasets: properties, licence, and the extent of their visible readings."""
     listed = list(chosen)
-    sql = " UNION ALL ".join(_EXTENT.format(d.name) for d in listed)
-    async with database.connection() as connection:
-        rows = {row["dataset"]: row for row in await connection.fetch(sql)}
-    return [_dataset(d, rows[d.name]["first"], rows[d.name]["last"]) for d in listed]
+    found = await extents.of(listed)
+    return [_dataset(d, found.get(d.name)) for d in listed]
 
 
 async def device(name: str, database: Database) -> Document:
@@ -87,13 +78,12 @@ async def _one(connection: Connection, what: str, sql: str, name: str) -> Docume
 
 async def _last_times(connection: Connection, kind: str, key: int) -> Document:
     sql = " UNION ALL ".join(
-        f"SELECT '{name}' AS dataset, time FROM open.{name}_latest WHERE device_id = $1"  # noqa: S608 - declared
-        for name in open_datasets(kind)
+        f"SELECT '{name}' AS dataset, time FROM open.{name}_latest WHERE device_id = $1" for name in open_datasets(kind)
     )
     return {row["dataset"]: row["time"] for row in await connection.fetch(sql, key)}
 
 
-def _dataset(dataset: Dataset, first: Any, last: Any) -> Document:
+def _dataset(dataset: Dataset, extent: Extent | None) -> Document:
     return {
         "name": dataset.name,
         "title": dataset.title,
@@ -102,7 +92,7 @@ def _dataset(dataset: Dataset, first: Any, last: Any) -> Document:
         "attribution": dataset.attribution,
         "kinds": [kind for kind in KINDS if dataset.name in open_datasets(kind)],
         "interval": dataset.interval,
-        "extent": None if first is None else {"first": first, "last": last},
+        "extent": None if extent is None else {"first": extent[0], "last": extent[1]},
         "properties": [_property(p) for p in dataset.visible(Visibility.OPEN)],
     }
 

@@ -50,9 +50,7 @@ _PARAMETERS = {
     "from": Parameter(f"First moment. {_TIMES} Without it, 24 hours before `to`.", None, _TEXT),
     "to": Parameter(f"First moment no longer wanted. {_TIMES} Without it, now.", None, _TEXT),
     "device": Parameter("Devices, by comma. A parent stands for its children too.", examples.DEVICE, _TEXT),
-    "site": Parameter(
-        "Sites, by comma. A reading belongs to where its device stood then.", examples.SITE, _TEXT
-    ),
+    "site": Parameter("Sites, by comma. A reading belongs to where its device stood then.", examples.SITE, _TEXT),
     "kind": Parameter(f"Kinds of device, by comma: {', '.join(KINDS)}.", "lamppost", _TEXT),
     "category": Parameter(
         f"Categories of device, by comma: {', '.join(params.CATEGORIES)}.",
@@ -100,9 +98,7 @@ def described(what: str, names: tuple[str, ...], path: str = "") -> Spec:
 
 def openapi(app: FastAPI) -> Spec:
     """The document, made when it is asked for: the examples' times lie in the last hour."""
-    document = get_openapi(
-        title=app.title, version=app.version, description=app.description, routes=app.routes
-    )
+    document = get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
     document["components"] = {"schemas": schemas.schemas()}
     now = datetime.now(UTC).replace(second=0, microsecond=0)
     for path, methods in document["paths"].items():

@@ -1,4 +1,4 @@
-"""Health: is everything there that is needed?"""
+"""Whether everything is there that the platform needs."""
 
 import asyncio
 from collections.abc import Awaitable, Callable

@@ -1,15 +1,17 @@
 """What came in, what became of it, who is silent and how late the data is: counted over all workers."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Any
 
 from usp.api.database import Database
+from usp.api.selection import identifier
 from usp.models.dataset import Visibility
 from usp.models.datasets import DATASETS
 from usp.models.device import KINDS
 
 Document = dict[str, Any]
-Row = Mapping[str, Any]
+#: asyncpg's records are mappings in all but name.
+Row = Any
 
 #: What is counted of items -> the name under which it is shown.
 _ITEM_COUNTS = {
@@ -26,6 +28,9 @@ _BY_REASON = {
     "event": "events_by_kind",
 }
 _RATES = {"1m": 1, "5m": 5, "60m": 60}
+
+#: Where the buckets begin in which ingest counts delays, in seconds.
+DELAY_EDGES = (0.0, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 300.0, 3600.0)
 
 #: A device counts as reporting for so many of its intervals after its newest value, and at least for a minute.
 _INTERVALS = 3
@@ -58,13 +63,13 @@ _WORKERS = """
 
 
 def _newest(name: str) -> str:
-    times = ", ".join(f"{p.name}_time" for p in DATASETS[name].properties)
-    return f"SELECT device, '{name}' AS dataset, greatest({times}) AS time FROM usp.{name}_latest"  # noqa: S608
+    times = ", ".join(identifier(f"{p.name}_time") for p in DATASETS[name].properties)
+    return f"SELECT device, '{name}' AS dataset, greatest({times}) AS time FROM usp.{name}_latest"
 
 
 _ALL_NEWEST = " UNION ALL ".join(_newest(d.name) for d in _SHOWN)
 
-_LAST_EVENTS = f"SELECT dataset, max(time) AS last_event FROM ({_ALL_NEWEST}) n GROUP BY 1"  # noqa: S608
+_LAST_EVENTS = f"SELECT dataset, max(time) AS last_event FROM ({_ALL_NEWEST}) n GROUP BY 1"
 
 _DEVICES = f"""
     SELECT d.kind, count(*) AS expected, count(*) FILTER (WHERE n.time > now() - interval '1 second'
@@ -73,7 +78,7 @@ _DEVICES = f"""
     FROM usp.device d JOIN usp.profile f ON f.name = d.profile
     LEFT JOIN (SELECT device, max(time) AS time FROM ({_ALL_NEWEST}) a GROUP BY 1) n ON n.device = d.id
     WHERE coalesce(d.retired_at > now(), true) GROUP BY 1
-"""  # noqa: S608 - made of declarations
+"""
 
 
 async def ingest(operations: Database, heartbeat_s: float) -> Document:
@@ -115,7 +120,7 @@ def _by_reason(counts: Iterable[Row], what: str) -> dict[str, int]:
     return dict(sorted(found.items()))
 
 
-def _kind(kind: str, counts: Iterable[Row], devices: Row | None) -> Document:
+def _kind(kind: str, counts: Iterable[Row], devices: Row) -> Document:
     expected, reporting = (devices["expected"], devices["reporting"]) if devices else (0, 0)
     found = {"expected": expected, "reporting": reporting, "silent": expected - reporting}
     return found | _items(row for row in counts if row["kind"] == kind)
@@ -132,15 +137,14 @@ def _dataset(name: str, counts: Iterable[Row], last_event: Any, delays: Iterable
 
 
 def quantile(histogram: list[tuple[float, int]], share: float) -> float | None:
-    """The value below which a share of what was counted lies, evenly spread within each bucket.
+    """Estimate the value below which a share of what was counted lies, evenly spread within each bucket.
 
     Buckets are (upper bound, count) in rising order. Beyond the last finite bound only that bound is known.
     """
     wanted = share * sum(count for _, count in histogram)
-    low = 0.0
     for bound, count in histogram:
         if count >= wanted > 0:
+            low = max(edge for edge in DELAY_EDGES if edge < bound)
             return low if bound == float("inf") else round(low + (bound - low) * wanted / count, 3)
         wanted -= count
-        low = bound
     return None

@@ -36,6 +36,6 @@ class HeadAndCache:
             return {"type": "http.disconnect"}
 
         if head:
-            await self.app(scope | {"method": "GET"}, receive_on, send_on)
+            await self.app({**scope, "method": "GET"}, receive_on, send_on)
         else:
             await self.app(scope, receive, send_on)

@@ -2,7 +2,6 @@
 
 import base64
 import binascii
-from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -18,12 +17,12 @@ DEFAULT_LIMIT = 1_000
 MAX_LIMIT = 10_000
 
 
-def reading_cursor(window: TimeWindow, row: Mapping[str, Any]) -> str:
+def reading_cursor(window: TimeWindow, row: Any) -> str:
     """The mark after a reading. It keeps the window: "the last 24 hours" must not move between two pages."""
     return _encode([row["time"], row["device"], window.start.isoformat(), window.end.isoformat()])
 
 
-def name_cursor(column: str, row: Mapping[str, Any]) -> str:
+def name_cursor(column: str, row: Any) -> str:
     """The mark after a row of a list that is ordered by names."""
     return _encode([row[column]])
 

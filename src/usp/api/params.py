@@ -104,9 +104,7 @@ def places(texts: Texts) -> Places:
         devices=values.words("device", texts["device"]) if "device" in texts else (),
         sites=values.words("site", texts["site"]) if "site" in texts else (),
         kinds=values.known_words("kind", texts["kind"], KINDS) if "kind" in texts else (),
-        categories=values.known_words("category", texts["category"], CATEGORIES)
-        if "category" in texts
-        else (),
+        categories=values.known_words("category", texts["category"], CATEGORIES) if "category" in texts else (),
         bbox=bbox,
         near=near,
     )
@@ -126,9 +124,7 @@ def _window(texts: Texts, now: datetime) -> TimeWindow:
 def _same_window(texts: Texts, window: TimeWindow, seen: TimeWindow) -> TimeWindow:
     for name, given, kept in (("from", window.start, seen.start), ("to", window.end, seen.end)):
         if name in texts and given != kept:
-            raise QueryError(
-                f"`cursor` belongs to another `{name}`; begin again without it.", parameter="cursor"
-            )
+            raise QueryError(f"`cursor` belongs to another `{name}`; begin again without it.", parameter="cursor")
     return seen
 
 
@@ -136,9 +132,7 @@ def _limit(texts: Texts, *, paged: bool) -> int | None:
     if "limit" not in texts:
         return DEFAULT_LIMIT if paged else None
     if not paged:
-        return values.whole(
-            "limit", texts["limit"], _NO_LIMIT, "a whole number from 1 on, or leave it out for all"
-        )
+        return values.whole("limit", texts["limit"], _NO_LIMIT, "a whole number from 1 on, or leave it out for all")
     why = f"from 1 to {MAX_LIMIT} rows make a page, `next` leads on, and format=csv gives everything at once"
     return values.whole("limit", texts["limit"], MAX_LIMIT, why)
 
@@ -147,9 +141,7 @@ def _properties(texts: Texts, dataset: Dataset) -> tuple[Property, ...]:
     visible = dataset.visible(Visibility.OPEN)
     if "properties" not in texts:
         return visible
-    asked = [
-        _property("properties", word, dataset) for word in values.words("properties", texts["properties"])
-    ]
+    asked = [_property("properties", word, dataset) for word in values.words("properties", texts["properties"])]
     return tuple(asked)
 
 
@@ -174,8 +166,6 @@ def _where(texts: Texts, dataset: Dataset) -> tuple[Condition, ...]:
             raise QueryError(f"`where` is {shown(word)}; write property:value.", parameter="where")
         prop = _property("where", name, dataset)
         if any(c.property is prop for c in conditions):
-            raise QueryError(
-                f"`where` asks {name} twice; all conditions must hold at once.", parameter="where"
-            )
+            raise QueryError(f"`where` asks {name} twice; all conditions must hold at once.", parameter="where")
         conditions.append(Condition(prop, values.stored_value(prop, text)))
     return tuple(conditions)

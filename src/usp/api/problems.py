@@ -7,11 +7,14 @@ from typing import Any
 
 import asyncpg
 import orjson
+import structlog
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
 from usp.errors import DatabaseUnavailable, NotFound, QueryError, UspError
+
+log = structlog.get_logger()
 
 MEDIA_TYPE = "application/problem+json"
 RETRY_AFTER_S = 5
@@ -87,9 +90,10 @@ def problem(status: HTTPStatus, detail: str, **members: Any) -> Response:
     return Response(orjson.dumps(body), status.value, headers, MEDIA_TYPE)
 
 
-async def tell(_: Request, error: Exception) -> Response:
+async def tell(request: Request, error: Exception) -> Response:
     """Answer with the problem that `error` is; what is not of our own making is not explained to strangers."""
-    if not isinstance(error, UspError):
+    if status_of(error) is HTTPStatus.INTERNAL_SERVER_ERROR or not isinstance(error, UspError):
+        log.error("request_failed", path=request.url.path, query=request.url.query, exc_info=error)
         return problem(status_of(error), "Something went wrong here; the server's log has the details.")
     detail = error.detail if isinstance(error, QueryError | NotFound | NotAcceptable) else error.message
     return problem(

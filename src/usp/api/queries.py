@@ -4,10 +4,10 @@ from functools import partial
 
 from usp.api.database import Database
 from usp.api.paging import name_cursor, reading_cursor
-from usp.api.places import device_ids, placed
+from usp.api.places import device_ids, placements
 from usp.api.selection import Arguments, Column, ColumnType, Selection, identifier, property_column
 from usp.models.dataset import ROW_FLAG_NAMES, VALUE_BOTTOM_CODED, VALUE_OUT_OF_RANGE, Dataset, Property
-from usp.models.query import Condition, LatestQuery, ReadingQuery
+from usp.models.query import Condition, LatestQuery, Places, ReadingQuery
 
 _DEVICE = Column("device", ColumnType.TEXT)
 _TIME = Column("time", ColumnType.TIME)
@@ -26,6 +26,7 @@ async def readings(query: ReadingQuery, database: Database) -> Selection:
         ids = await device_ids(connection, query.places, query.window)
     arguments = Arguments()
     dataset = query.dataset
+    placed = placements(query.places, ids, arguments)
     conditions = _reading_conditions(query, ids, arguments)
     direction = "DESC" if query.page.descending else "ASC"
     order = f"ORDER BY r.time {direction}, r.device {direction}"
@@ -33,14 +34,15 @@ async def readings(query: ReadingQuery, database: Database) -> Selection:
     own = ", ".join(f"r.{identifier(c.name)}" for c in (*period, *map(property_column, query.properties)))
     # The place is looked up for the rows that are shown, after the limit.
     sql = f"""
+        WITH {placed}
         SELECT r.time, r.device, l.site, l.lon, l.lat, {own}, {_flag_words(dataset, query.properties)} AS flags
         FROM (
             SELECT r.* FROM open.{dataset.name} r WHERE {" AND ".join(conditions)}
             {order} LIMIT ${len(arguments.values) + 1}::bigint
         ) r
-        LEFT JOIN open.placement l ON l.device_id = r.device_id AND l.valid @> r.time
+        LEFT JOIN placed l ON l.device_id = r.device_id AND l.valid @> r.time
         {order}
-    """  # noqa: S608 - names are declared, values are arguments
+    """
     return Selection(
         name=dataset.name,
         sql=sql,
@@ -57,6 +59,7 @@ async def latest(query: LatestQuery, database: Database) -> Selection:
         ids = await device_ids(connection, query.places, None)
     arguments = Arguments()
     dataset, properties = query.dataset, query.properties
+    placed = placements(Places(), ids, arguments)
     conditions = [_any_value(properties), *_where(query.where, arguments)]
     if ids is not None:
         conditions.append(f"r.device_id = ANY({arguments.add(ids, 'int[]')})")
@@ -64,6 +67,7 @@ async def latest(query: LatestQuery, database: Database) -> Selection:
         conditions.append(f"r.device > {arguments.add(query.page.after[1], 'text')}")
     times = ", ".join(f"r.{p.name}_time" for p in properties)
     sql = f"""
+        WITH {placed}
         SELECT r.device, r.asked_time AS time, l.site, l.lon, l.lat, {_newest_columns(dataset, properties)}
         FROM (
             SELECT r.*, greatest({times}) AS asked_time
@@ -71,9 +75,9 @@ async def latest(query: LatestQuery, database: Database) -> Selection:
             WHERE coalesce(d.retired_at > now(), true) AND {" AND ".join(conditions)}
             ORDER BY r.device LIMIT ${len(arguments.values) + 1}::bigint
         ) r
-        LEFT JOIN open.placement l ON l.device_id = r.device_id AND l.valid @> now()
+        LEFT JOIN placed l ON l.device_id = r.device_id AND l.valid @> now()
         ORDER BY r.device
-    """  # noqa: S608 - names are declared, values are arguments
+    """
     values = [c for p in properties for c in (property_column(p), Column(f"{p.name}_time", ColumnType.TIME))]
     period = (_PERIOD,) if dataset.interval else ()
     return Selection(
@@ -91,11 +95,8 @@ def _reading_conditions(query: ReadingQuery, ids: list[int] | None, arguments: A
     conditions = [f"r.time >= {start}", f"r.time < {end}", _any_value(query.properties)]
     if ids is not None:
         conditions.append(f"r.device_id = ANY({arguments.add(ids, 'int[]')})")
-    if at := placed(query.places, arguments):
-        conditions.append(
-            "EXISTS (SELECT FROM open.placement l "  # noqa: S608
-            f"WHERE l.device_id = r.device_id AND l.valid @> r.time AND {at})"
-        )
+    if query.places.sites or query.places.bbox or query.places.near:
+        conditions.append("EXISTS (SELECT FROM placed l WHERE l.device_id = r.device_id AND l.valid @> r.time)")
     conditions += _where(query.where, arguments)
     if query.page.after is not None:
         after, name = query.page.after
@@ -112,10 +113,7 @@ def _any_value(properties: tuple[Property, ...]) -> str:
 
 def _where(conditions: tuple[Condition, ...], arguments: Arguments) -> list[str]:
     # The argument takes the column's type: as double precision 12.1 would equal no real.
-    return [
-        f"r.{identifier(c.property.name)} = {arguments.add(c.value, c.property.type.value)}"
-        for c in conditions
-    ]
+    return [f"r.{identifier(c.property.name)} = {arguments.add(c.value, c.property.type.value)}" for c in conditions]
 
 
 def _flag_words(dataset: Dataset, properties: tuple[Property, ...]) -> str:

@@ -4,7 +4,7 @@ from functools import partial
 
 from usp.api.database import Database
 from usp.api.paging import name_cursor
-from usp.api.places import check_sites, close, device_ids, inside
+from usp.api.places import check_sites, close, device_ids, inside, placements
 from usp.api.selection import Arguments, Column, ColumnType, Selection
 from usp.models.dataset import Visibility
 from usp.models.datasets import DATASETS
@@ -51,8 +51,8 @@ _KIND_DATASETS = "CASE d.kind {} END".format(
 _DEVICES = f"""
     SELECT d.name AS device, nullif(d.title, '') AS title, d.kind, d.category, d.parent, l.site, l.lon, l.lat,
         l.approximate, d.interval, d.retired_at, {_KIND_DATASETS} AS datasets
-    FROM open.device d LEFT JOIN open.placement l ON l.device_id = d.id AND l.valid @> now()
-"""  # noqa: S608 - made of declarations
+    FROM open.device d LEFT JOIN placed l ON l.device_id = d.id AND l.valid @> now()
+"""
 
 _SITES = """
     SELECT s.name AS site, nullif(s.title, '') AS title, nullif(s.address, '') AS address, s.lon, s.lat,
@@ -67,10 +67,11 @@ async def devices(places: Places, page: Page, database: Database) -> Selection:
     async with database.connection() as connection:
         ids = await device_ids(connection, places, None)
     arguments = Arguments()
+    sql = f"WITH {placements(Places(), ids, arguments)} {_DEVICES}"
     conditions = []
     if ids is not None:
         conditions.append(f"d.id = ANY({arguments.add(ids, 'int[]')})")
-    return _listed("devices", _DEVICES, "d", DEVICE_COLUMNS, conditions, arguments, page)
+    return _listed("devices", sql, "d", DEVICE_COLUMNS, conditions, arguments, page)
 
 
 async def sites(places: Places, page: Page, database: Database) -> Selection:
@@ -102,8 +103,7 @@ def _listed(
         conditions.append(f"{table}.name > {arguments.add(page.after[1], 'text')}")
     return Selection(
         name=name,
-        sql=f"{sql} WHERE {' AND '.join(conditions)} ORDER BY {table}.name "
-        f"LIMIT ${len(arguments.values) + 1}::bigint",
+        sql=f"{sql} WHERE {' AND '.join(conditions)} ORDER BY {table}.name LIMIT ${len(arguments.values) + 1}::bigint",
         values=tuple(arguments.values),
         columns=columns,
         limit=page.limit,

@@ -9,6 +9,7 @@ from starlette.responses import Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
 from usp.api.database import Database
+from usp.api.extent import Extents
 from usp.api.paging import next_url
 from usp.api.representations import Format, choose
 from usp.api.representations.json import JSON, document
@@ -18,9 +19,7 @@ from usp.api.selection import Selection
 class Stream(StreamingResponse):
     """A stream whose source is closed when the client has gone."""
 
-    def __init__(
-        self, first: bytes, rest: AsyncIterator[bytes], headers: dict[str, str], media_type: str
-    ) -> None:
+    def __init__(self, first: bytes, rest: AsyncIterator[bytes], headers: dict[str, str], media_type: str) -> None:
         self._source = cast("AsyncGenerator[bytes]", rest)
         super().__init__(self._chunks(first), headers=headers, media_type=media_type)
 
@@ -69,3 +68,8 @@ def open_data(request: Request) -> Database:
 def operations(request: Request) -> Database:
     """The database as the platform itself sees it; for its health only."""
     return cast("Database", request.app.state.operations)
+
+
+def extents(request: Request) -> Extents:
+    """From when to when there are open readings."""
+    return cast("Extents", request.app.state.extents)

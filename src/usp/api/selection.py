@@ -72,12 +72,11 @@ class Selection:
     values: tuple[Any, ...]
     columns: tuple[Column, ...]
     limit: int | None
-    cursor: Callable[[Mapping[str, Any]], str]
+    cursor: Callable[[Any], str]
 
     def rendered(self, as_text: Mapping[ColumnType, str]) -> str:
         """The statement, with columns of some types turned to text by the templates given."""
         columns = ", ".join(
-            f"{as_text.get(c.type, '{0}').format(identifier(c.name))} AS {identifier(c.name)}"
-            for c in self.columns
+            f"{as_text.get(c.type, '{0}').format(identifier(c.name))} AS {identifier(c.name)}" for c in self.columns
         )
-        return f"SELECT {columns} FROM ({self.sql}) AS selected"  # noqa: S608 - made of declared names only
+        return f"SELECT {columns} FROM ({self.sql}) AS selected"

@@ -85,15 +85,11 @@ def stored_value(prop: Property, text: str) -> float | bool | str:
     if prop.type is ValueType.BOOLEAN:
         return _state(prop, text, ("true", "false")) == "true"
     if not _NUMBER.fullmatch(text):
-        raise QueryError(
-            f"`where` compares {prop.name} with {shown(text)}, which is no number.", parameter="where"
-        )
+        raise QueryError(f"`where` compares {prop.name} with {shown(text)}, which is no number.", parameter="where")
     try:
         value = float(text.strip())
         # The nearest single-precision number: 12.1 as it is stored.
-        return (
-            struct.unpack("f", struct.pack("f", value))[0] if prop.type is ValueType.REAL else _finite(value)
-        )
+        return struct.unpack("<f", struct.pack("<f", value))[0] if prop.type is ValueType.REAL else _finite(value)
     except OverflowError:
         raise QueryError(
             f"`where` compares {prop.name} with {shown(text)}, which no stored value can be.",

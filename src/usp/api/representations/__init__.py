@@ -14,16 +14,26 @@ class Format(Protocol):
     """A way to write rows. Formats that are `paged` have a default limit and lead on to the next page."""
 
     @property
-    def name(self) -> str: ...
+    def name(self) -> str:
+        """What `format=` calls it."""
+        ...
+
     @property
-    def media_type(self) -> str: ...
+    def media_type(self) -> str:
+        """What `Accept` calls it."""
+        ...
+
     @property
-    def content_type(self) -> str: ...
+    def content_type(self) -> str:
+        """What the answer says it is."""
+        ...
+
     @property
-    def paged(self) -> bool: ...
-    def chunks(
-        self, selection: Selection, database: Database, link: Callable[[str], str]
-    ) -> AsyncIterator[bytes]:
+    def paged(self) -> bool:
+        """Whether it comes in pages."""
+        ...
+
+    def chunks(self, selection: Selection, database: Database, link: Callable[[str], str]) -> AsyncIterator[bytes]:
         """Write the rows; `link` turns a cursor into an address."""
         ...
 
@@ -58,7 +68,7 @@ def choose(name: str | None, accept: str | None, formats: Sequence[Format] = FOR
 
 def _quality(accept: str, media_type: str) -> float:
     """How much a media type is wanted: by the most specific range that covers it (RFC 9110, 12.5.1)."""
-    ranges = {"*/*": 0, media_type.split("/")[0] + "/*": 1, media_type: 2}
+    ranges = {"*/*": 0, media_type.split("/", maxsplit=1)[0] + "/*": 1, media_type: 2}
     found = (-1, 0.0)
     for part in accept.split(","):
         name, *parameters = (piece.strip().lower() for piece in part.split(";"))

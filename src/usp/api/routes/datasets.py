@@ -14,7 +14,7 @@ async def list_datasets(request: Request) -> Response:
     """All datasets: properties with units and aggregation, licence, attribution, extent in time."""
     texts = params.read(request.query_params.multi_items(), params.DOCUMENT)
     responses.json_only(request, texts)
-    found = await details.datasets(params.OPEN_DATASETS.values(), responses.open_data(request))
+    found = await details.datasets(params.OPEN_DATASETS.values(), responses.extents(request))
     return responses.one({"data": found, "next": None})
 
 
@@ -24,5 +24,5 @@ async def one_dataset(request: Request, dataset: str) -> Response:
     chosen = params.dataset_named(dataset)
     texts = params.read(request.query_params.multi_items(), params.DOCUMENT)
     responses.json_only(request, texts)
-    (found,) = await details.datasets([chosen], responses.open_data(request))
+    (found,) = await details.datasets([chosen], responses.extents(request))
     return responses.one(found)
