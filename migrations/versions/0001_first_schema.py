@@ -13,12 +13,45 @@ depends_on = None
 UPGRADE = (
     "CREATE EXTENSION IF NOT EXISTS timescaledb",
     "CREATE EXTENSION IF NOT EXISTS btree_gist",
-    "DO $$ BEGIN CREATE ROLE usp_writer NOLOGIN; EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL; END $$",
-    "DO $$ BEGIN CREATE ROLE usp_open NOLOGIN; EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL; END $$",
-    "DO $$ BEGIN CREATE ROLE usp_restricted NOLOGIN; EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL; END $$",
-    "DO $$ BEGIN IF NOT pg_has_role('usp_writer', 'MEMBER') THEN GRANT usp_writer TO CURRENT_USER; END IF; END $$",
-    "DO $$ BEGIN IF NOT pg_has_role('usp_open', 'MEMBER') THEN GRANT usp_open TO CURRENT_USER; END IF; END $$",
-    "DO $$ BEGIN IF NOT pg_has_role('usp_restricted', 'MEMBER') THEN GRANT usp_restricted TO CURRENT_USER; END IF; END $$",
+    """
+    DO $$ BEGIN
+        IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'usp_writer') THEN CREATE ROLE usp_writer NOLOGIN; END IF;
+    EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL;
+    END $$
+    """,
+    """
+    DO $$ BEGIN
+        IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'usp_open') THEN CREATE ROLE usp_open NOLOGIN; END IF;
+    EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL;
+    END $$
+    """,
+    """
+    DO $$ BEGIN
+        IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'usp_restricted') THEN CREATE ROLE usp_restricted NOLOGIN; END IF;
+    EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL;
+    END $$
+    """,
+    """
+    DO $$ BEGIN
+        IF NOT pg_has_role('usp_writer',
+            CASE WHEN current_setting('server_version_num')::integer < 160000 THEN 'MEMBER' ELSE 'SET' END)
+        THEN GRANT usp_writer TO CURRENT_USER; END IF;
+    END $$
+    """,
+    """
+    DO $$ BEGIN
+        IF NOT pg_has_role('usp_open',
+            CASE WHEN current_setting('server_version_num')::integer < 160000 THEN 'MEMBER' ELSE 'SET' END)
+        THEN GRANT usp_open TO CURRENT_USER; END IF;
+    END $$
+    """,
+    """
+    DO $$ BEGIN
+        IF NOT pg_has_role('usp_restricted',
+            CASE WHEN current_setting('server_version_num')::integer < 160000 THEN 'MEMBER' ELSE 'SET' END)
+        THEN GRANT usp_restricted TO CURRENT_USER; END IF;
+    END $$
+    """,
     "CREATE SCHEMA IF NOT EXISTS usp",
     "CREATE SCHEMA IF NOT EXISTS open",
     "CREATE SCHEMA IF NOT EXISTS restricted",

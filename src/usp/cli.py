@@ -1,8 +1,10 @@
 """The command `usp`: the only place that builds settings and wires objects together."""
 
 import asyncio
+import re
 import signal
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -226,10 +228,10 @@ def profiles() -> None:
     """Print the device profiles that are shipped or lie in USP_PROFILES_DIR."""
     from usp.profiles import load_profiles
 
-    table = Table("name", "kind", "interval (s)", "title")
-    for profile in load_profiles(load_settings().profiles_dir).values():
-        table.add_row(profile.name, profile.kind, f"{profile.interval or 'on change'}", profile.title)
-    out.print(table)
+    _print_rows(
+        ["name", "kind", "interval_s", "title"],
+        [(p.name, p.kind, p.interval, p.title) for p in load_profiles(load_settings().profiles_dir).values()],
+    )
 
 
 @app.command()
@@ -237,10 +239,15 @@ def config() -> None:
     """Print every setting with its value and meaning, in the form of a .env file."""
     settings = load_settings()
     for name, info in Settings.model_fields.items():
-        value = getattr(settings, name)
+        value = _without_password(getattr(settings, name))
         source = "" if name in settings.model_fields_set else "# "
         out.print(f"# {info.description}", style="dim")
         out.print(f"{source}{PREFIX}{name.upper()}={'' if value is None else value}\n")
+
+
+def _without_password(value: object) -> object:
+    """A URL as it may be shown to whoever looks over one's shoulder."""
+    return re.sub(r"(?<=://)([^:@/]*):.*(?=@)", r"\1:***", value) if isinstance(value, str) else value
 
 
 def _told(things: str, changes: Any) -> str:
@@ -275,16 +282,23 @@ def _with_connection(settings: Settings, run: Any) -> None:
 
 def _print_table(settings: Settings, query: str, *args: object) -> None:
     async def run(connection: Any) -> None:
-        records = await connection.fetch(query, *args)
-        if not records:
-            out.print("None.")
-            return
-        table = Table(*records[0].keys())
-        for record in records:
-            table.add_row(*("" if value is None else str(value) for value in record.values()))
-        out.print(table)
+        statement = await connection.prepare(query)
+        _print_rows([a.name for a in statement.get_attributes()], await statement.fetch(*args))
 
     _with_connection(settings, run)
+
+
+def _print_rows(header: list[str], rows: Iterable[Iterable[object]]) -> None:
+    """A table for people, tab-separated lines for programs."""
+    texts = [["" if value is None else str(value) for value in row] for row in rows]
+    if not out.is_terminal:
+        for line in (header, *texts):
+            print("\t".join(line))  # noqa: T201 - Rich would turn tabs into spaces
+        return
+    table = Table(*header)
+    for line in texts:
+        table.add_row(*line)
+    out.print(table)
 
 
 def main() -> None:

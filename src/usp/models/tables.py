@@ -449,9 +449,17 @@ def registry_views(schema: str) -> list[str]:
 
 def roles() -> list[str]:
     """Roles are shared by all databases of a server: made where missing, also by two migrations at once."""
-    # A superuser is a member of every role; anyone else becomes one of these.
-    make = "DO $$ BEGIN CREATE ROLE {0} NOLOGIN; EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL; END $$"
-    join = "DO $$ BEGIN IF NOT pg_has_role('{0}', 'MEMBER') THEN GRANT {0} TO CURRENT_USER; END IF; END $$"
+    # Asked first, since an account that may make no roles can still use those that an administrator has made.
+    make = (
+        "DO $$ BEGIN IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = '{0}') THEN CREATE ROLE {0} NOLOGIN; END IF; "
+        "EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL; END $$"
+    )
+    # Since PostgreSQL 16 whoever makes a role is its member without being allowed to become it.
+    join = (
+        "DO $$ BEGIN IF NOT pg_has_role('{0}', "
+        "CASE WHEN current_setting('server_version_num')::integer < 160000 THEN 'MEMBER' ELSE 'SET' END) "
+        "THEN GRANT {0} TO CURRENT_USER; END IF; END $$"
+    )
     names = [WRITER, *(role for role, _ in READERS.values())]
     return [statement.format(name) for statement in (make, join) for name in names]
 
