@@ -11,6 +11,7 @@ import asyncio
 import json
 import math
 import os
+import sys
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
@@ -158,7 +159,7 @@ def main() -> None:
     start = (options.start or datetime.now(UTC) - ago).astimezone(UTC)
     packets = list(publish_packets(options.messages, options.devices, start))
     sent = asyncio.run(publish(options.host, options.port, packets, options.rate))
-    print(json.dumps(asdict(sent)))
+    sys.stdout.write(json.dumps(asdict(sent)) + "\n")
 
 
 if __name__ == "__main__":

@@ -1,11 +1,9 @@
 """The MQTT client: paho on asyncio, with every acknowledgement in our hands. All of paho stays in this file."""
 
 import asyncio
-import ssl
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from datetime import UTC, datetime
-from typing import Any, NamedTuple
+from typing import Any
 from urllib.parse import unquote, urlsplit
 
 import structlog
@@ -15,6 +13,7 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
 from usp.errors import BrokerUnavailable
+from usp.ingest.packets import PacketSocket, Received
 from usp.settings import MqttVersion
 
 log = structlog.get_logger()
@@ -27,80 +26,17 @@ DEFAULT_PORTS = {"mqtt": 1883, "mqtts": 8883}
 SESSION_EXPIRY_S = 7 * 86400
 #: Packet identifiers have 16 bits: no more can be in flight.
 RECEIVE_MAXIMUM = 65535
-#: Packets taken from the buffer in one go, so that other tasks, such as a commit, get their turn.
-PACKETS_PER_TURN = 500
-_READ_SIZE = 256 * 1024
-
-
-class Received(NamedTuple):
-    """A message, and what is needed to acknowledge it."""
-
-    topic: str
-    payload: bytes
-    received_at: datetime
-    mid: int
-    connection: int
-
-
-class _BufferedSocket:
-    """paho reads a packet in four small pieces; one large read in front of them halves the cost of a message.
-
-    Writes are collected as well: the acknowledgements of a batch leave in one piece.
-    """
-
-    def __init__(self, sock: Any) -> None:
-        self._sock = sock
-        self._in = b""
-        self._at = 0
-        self._out = bytearray()
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._sock, name)
-
-    def recv(self, size: int) -> bytes:
-        """Up to `size` bytes; from the network only when the buffer is empty."""
-        start = self._at
-        if start >= len(self._in):
-            self._in = self._sock.recv(_READ_SIZE)
-            start = 0
-        self._at = start + size
-        return self._in[start : start + size]
-
-    def pending(self) -> bool:
-        """Whether bytes wait that no readable socket will announce."""
-        return self._at < len(self._in) or (isinstance(self._sock, ssl.SSLSocket) and self._sock.pending() > 0)
-
-    def send(self, data: bytes) -> int:
-        """Collect what is to be sent."""
-        self._out += data
-        return len(data)
-
-    def flush(self) -> bool:
-        """Send what was collected; whether all of it is gone."""
-        while self._out:
-            try:
-                sent = self._sock.send(self._out)
-            except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
-                return False
-            del self._out[:sent]
-        return True
-
-    def close(self) -> None:
-        """Send what can still be sent, and close."""
-        with suppress(OSError):
-            self.flush()
-        self._sock.close()
 
 
 class _Client(paho.Client):
     def _create_socket(self) -> Any:
-        return _BufferedSocket(super()._create_socket())
+        return PacketSocket(super()._create_socket(), v5=self.protocol == paho.MQTTv5)
 
 
 class MqttSource:
     """A persistent session that hands over messages and acknowledges those that were committed.
 
-    `deliver` is called for each message, `lost` when the connection is gone. Acknowledgements of an earlier
+    `deliver` is called with messages as they come, `lost` when the connection is gone. Acknowledgements of an earlier
     connection are dropped: the broker sends those messages again, and its packet identifiers mean others by then.
     """
 
@@ -110,7 +46,7 @@ class MqttSource:
         *,
         client_id: str,
         subscriptions: Sequence[str],
-        deliver: Callable[[Received], None],
+        deliver: Callable[[list[Received]], None],
         lost: Callable[[], None],
         version: MqttVersion = MqttVersion.V5,
     ) -> None:
@@ -124,7 +60,7 @@ class MqttSource:
         self._connection = 0
         self._session_present = False
         self._paused = False
-        self._socket: _BufferedSocket | None = None
+        self._socket: PacketSocket | None = None
         self._loop = asyncio.get_running_loop()
         self._up: asyncio.Future[None] = self._loop.create_future()
         self._down = asyncio.Event()
@@ -148,7 +84,6 @@ class MqttSource:
         client.on_connect = self._on_connect
         client.on_disconnect = self._on_disconnect
         client.on_subscribe = self._on_subscribe
-        client.on_message = self._on_message
         client.on_socket_open = self._on_loop(self._socket_open)
         client.on_socket_close = lambda _c, _u, sock: self._socket_close(sock)
         client.on_socket_register_write = self._on_loop(self._want_write)
@@ -213,10 +148,10 @@ class MqttSource:
 
     def acknowledge(self, messages: Sequence[Received]) -> None:
         """Tell the broker that these are ours now, in the order of their receipt (MQTT 3.1.1, 4.6)."""
-        ack, connection = self._client.ack, self._connection
-        for message in messages:
-            if message.mid and message.connection == connection:
-                ack(message.mid, 1)
+        sock, connection = self._socket, self._connection
+        if sock is not None:
+            sock.acknowledge([m.mid for m in messages if m.mid and m.connection == connection])
+            self._flush(sock)
 
     def pause(self) -> None:
         """Stop reading: TCP then holds the broker back, also for QoS 0, which knows no window."""
@@ -269,24 +204,9 @@ class MqttSource:
         self._loop.call_soon_threadsafe(self._down.set)
         self._loop.call_soon_threadsafe(self._lost)
 
-    def _on_message(self, _c: Any, _u: Any, message: Any) -> None:
-        if message.retain and self._session_present:
-            # Our subscription was renewed; this session has had the message when it was published.
-            self._client.ack(message.mid, message.qos)
-            return
-        self._deliver(
-            Received(
-                message.topic,
-                message.payload,
-                datetime.now(UTC),
-                message.mid if message.qos else 0,
-                self._connection,
-            )
-        )
-
     # The socket on the event loop
 
-    def _socket_open(self, sock: _BufferedSocket) -> None:
+    def _socket_open(self, sock: PacketSocket) -> None:
         self._socket = sock
         if not self._paused:
             self._loop.add_reader(sock.fileno(), self._read)
@@ -298,25 +218,38 @@ class MqttSource:
             self._loop.remove_writer(current.fileno())
             self._socket = None
 
-    def _want_write(self, sock: _BufferedSocket) -> None:
+    def _want_write(self, sock: PacketSocket) -> None:
         if self._socket is sock:
             self._loop.add_writer(sock.fileno(), self._write)
 
     def _read(self) -> None:
         sock = self._socket
-        self._client.loop_read()
-        for _ in range(PACKETS_PER_TURN):
-            if self._socket is not sock or sock is None or not sock.pending():
-                return
-            self._client.loop_read()
-        if not self._paused:
+        if sock is None:
+            return
+        more = sock.fill()
+        while self._socket is sock:
+            if messages := sock.take(self._connection):
+                self._hand_over(messages)
+            if not sock.is_for_paho() or self._client.loop_read():
+                break
+        if more and not self._paused:
             self._loop.call_soon(self._read)
 
+    def _hand_over(self, messages: list[Received]) -> None:
+        if self._session_present and any(m.retained for m in messages):
+            # Our subscription was renewed; this session has had them when they were published.
+            self.acknowledge([m for m in messages if m.retained])
+            messages = [m for m in messages if not m.retained]
+        self._deliver(messages)
+
     def _write(self) -> None:
-        sock = self._socket
         self._client.loop_write()
-        if sock is None or self._socket is not sock:
-            return
+        if self._socket is not None:
+            self._flush(self._socket)
+
+    def _flush(self, sock: PacketSocket) -> None:
         with suppress(OSError):  # a broken connection shows itself to the reader
             if sock.flush():
                 self._loop.remove_writer(sock.fileno())
+            else:
+                self._loop.add_writer(sock.fileno(), self._write)

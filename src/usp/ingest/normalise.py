@@ -284,9 +284,9 @@ def _lenient_time(sent: str) -> datetime:
     leap = text[17:19] == "60"
     try:
         time = datetime.fromisoformat(text[:17] + "59" + text[19:] if leap else text)
-    except ValueError:
+        return time + timedelta(seconds=1) if leap else time
+    except (ValueError, OverflowError):
         raise Refused(Reason.BAD_TIME, f"Got {shown(sent)}.", "time") from None
-    return time + timedelta(seconds=1) if leap else time
 
 
 def _to_utc(time: datetime, sent: str) -> datetime:

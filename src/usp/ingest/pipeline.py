@@ -68,9 +68,7 @@ class Pipeline:
             batch.reject(item, refusal, whole_item=False)
 
 
-def _item(
-    door: str, topic: str, address: str, device: KnownDevice | None, raw: Any, received_at: datetime
-) -> Item:
+def _item(door: str, topic: str, address: str, device: KnownDevice | None, raw: Any, received_at: datetime) -> Item:
     if device is None:
         return Item(door, topic, address, "", None, raw, received_at)
     return Item(door, topic, address, device.kind, device.id, raw, received_at)

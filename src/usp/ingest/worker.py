@@ -15,7 +15,8 @@ from usp.db import CONNECT_TIMEOUT_S, WRITER_ROLE, Connection, Verdict, connect,
 from usp.errors import DatabaseUnavailable, UspError
 from usp.ingest.batch import Batch
 from usp.ingest.bridges.mqtt_native import NativeBridge
-from usp.ingest.mqtt import MqttSource, Received
+from usp.ingest.mqtt import MqttSource
+from usp.ingest.packets import Received
 from usp.ingest.pipeline import Pipeline
 from usp.ingest.registry import CHANNEL, Registry, publish_profiles
 from usp.ingest.writer import Writer, unstorable
@@ -114,9 +115,9 @@ class Worker:
             except Exception as error:  # noqa: BLE001 - the table of verdicts decides
                 await self._after_failure(error, BACKOFF_S[1])
 
-    def _deliver(self, message: Received) -> None:
-        self._waiting.append(message)
-        self._waiting_bytes += len(message.payload)
+    def _deliver(self, messages: list[Received]) -> None:
+        self._waiting.extend(messages)
+        self._waiting_bytes += sum(len(message.payload) for message in messages)
         self._arrived.set()
         if self._waiting_bytes > PAUSE_BYTES and self._source is not None:
             self._source.pause()

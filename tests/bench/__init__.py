@@ -1,0 +1,1 @@
+"""Benchmarks: `make bench`. They print ratios against a denominator measured in the same run on the same machine."""
