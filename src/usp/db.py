@@ -1,17 +1,20 @@
 """Connections to TimescaleDB, and what its errors mean for whoever meets them."""
 
-import asyncio
 from enum import StrEnum
 from typing import Any, TypeAlias, cast
 
 import asyncpg
 
-#: Roles made by the migrations: the open API reads views only, ingest and operators' work use the tables.
+#: Roles made by the migrations: whoever reads sees the views of one schema, ingest and the platform itself the tables.
 OPEN_ROLE = "usp_open"
 RESTRICTED_ROLE = "usp_restricted"
+OPS_ROLE = "usp_ops"
 WRITER_ROLE = "usp_writer"
 
 CONNECT_TIMEOUT_S = 10.0
+
+#: After a minute of silence the server gives up on a client whose host is gone, and with it on the client's locks.
+_KEEPALIVES = {"tcp_keepalives_idle": "30", "tcp_keepalives_interval": "10", "tcp_keepalives_count": "3"}
 
 Pool: TypeAlias = "asyncpg.Pool[asyncpg.Record]"
 Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
@@ -45,6 +48,10 @@ VERDICTS = {
 }
 
 
+#: What a connection says when its server has gone, or when it lost its thread over that.
+LOST = (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError)
+
+
 def verdict(error: BaseException) -> Verdict:
     """Decide about an error met while writing; what is unknown is retried, since nothing may be lost."""
     if isinstance(error, asyncpg.PostgresError):
@@ -52,15 +59,19 @@ def verdict(error: BaseException) -> Verdict:
         return VERDICTS.get(state) or VERDICTS.get(state[:2]) or Verdict.RETRY
     if isinstance(error, asyncpg.DataError | OverflowError | UnicodeError):
         return Verdict.POISON  # asyncpg refuses what it cannot encode before the server sees it
-    if isinstance(error, OSError | asyncio.TimeoutError | asyncpg.InterfaceError):
+    if isinstance(error, LOST):
         return Verdict.RETRY
     return Verdict.FATAL
 
 
-def _server_settings(role: str | None, application: str, statement_timeout_s: float | None) -> dict[str, str]:
-    settings = {"application_name": application, "timezone": "UTC", "datestyle": "ISO", "jit": "off"}
+def _server_settings(
+    role: str | None, application: str, statement_timeout_s: float | None, schema: str | None = None
+) -> dict[str, str]:
+    settings = {"application_name": application, "timezone": "UTC", "datestyle": "ISO", "jit": "off"} | _KEEPALIVES
     if role is not None:
         settings["role"] = role
+    if schema is not None:
+        settings["search_path"] = schema
     if statement_timeout_s is not None:
         settings["statement_timeout"] = f"{statement_timeout_s * 1000:.0f}"
     return settings
@@ -74,16 +85,25 @@ async def connect(url: str, *, role: str | None, application: str) -> Connection
 
 
 async def open_pool(
-    url: str, *, role: str, application: str, size: int = 10, statement_timeout_s: float | None = 30.0
+    url: str,
+    *,
+    role: str,
+    application: str,
+    size: int = 10,
+    statement_timeout_s: float | None = 30.0,
+    schema: str | None = None,
 ) -> Pool:
-    """Open a pool for readers; `real` values arrive as their shortest decimal, as PostgreSQL prints them."""
+    """Open a pool for readers; `real` values arrive as their shortest decimal, as PostgreSQL prints them.
+
+    A name without a schema means the view, or table, of `schema`.
+    """
     pool: Any = await asyncpg.create_pool(
         url,
         min_size=1,
         max_size=size,
         timeout=CONNECT_TIMEOUT_S,
         init=_plain_reals,
-        server_settings=_server_settings(role, application, statement_timeout_s),
+        server_settings=_server_settings(role, application, statement_timeout_s, schema),
     )
     return cast("Pool", pool)
 

@@ -170,6 +170,27 @@ async def test_a_worker_that_is_asked_to_end_drains(town: Town, publisher: Publi
     assert await town.query("SELECT coalesce(sum(count), 0) FROM usp.ingest_total WHERE what = 'duplicate'") == 0
 
 
+async def test_two_workers_share_and_the_living_takes_over_from_the_dead(town: Town, publisher: Publisher) -> None:
+    """Each message goes to one worker; what the broker keeps for a killed one is fetched by the other."""
+    count = 6_000
+    with town.worker() as doomed:
+        await town.ready()
+        with town.worker():
+            await town.reaches("SELECT count(*) FROM usp.worker WHERE connected", 2)
+            publisher.send(range(count // 2))
+            await asyncio.to_thread(publisher.wait, count // 2)
+            await all_stored(town, count // 2)
+            assert await town.query("SELECT sum(count) FROM usp.ingest_total WHERE what = 'received'") == count // 2
+            assert await town.query("SELECT count(DISTINCT slot) FROM usp.ingest_total WHERE what = 'received'") == 2
+            doomed.kill()
+            publisher.send(range(count // 2, count))
+            await asyncio.to_thread(publisher.wait, count)
+            await all_stored(town, count)
+            await town.reaches("SELECT count(*) FROM usp.worker", 1)
+            publisher.send(range(count, count + 100))
+            await all_stored(town, count + 100)
+
+
 async def test_a_database_that_goes_away_is_waited_for(town: Town, publisher: Publisher) -> None:
     """While it is away nothing is acknowledged; when it is back the worker goes on by itself."""
     count = 10_000

@@ -180,8 +180,18 @@ def test_a_value_of_an_interval_of_unknown_length_is_refused_beside_the_others()
 
 @pytest.mark.parametrize("period", [0, -1, 86401, "60", True, [60]])
 def test_an_impossible_period_is_refused(period: Any) -> None:
-    """A period is a number of seconds above 0 and up to a day."""
-    assert refused_item({"time": TIME, "laeq": 61.5, "period": period}, interval=60) is Reason.BAD_PERIOD
+    """A period is a number of seconds above 0 and up to a day; what needs none is stored without it."""
+    result = normalise({"time": TIME, "laeq": 61.5, "no2": 31.0, "period": period}, interval=60)
+    assert [dataset for dataset, _ in result.rows] == ["air_quality"]
+    assert [refusal.reason for refusal in result.refused] == [Reason.BAD_PERIOD]
+
+
+def test_a_property_said_twice_in_one_item_keeps_the_first() -> None:
+    """A property has two names; the second value is refused, and its flag does not reach the first."""
+    result = normalise({"time": TIME, "no2": 31.0, "air_quality.no2": 5000.0})
+    assert only_row(result)["no2"] == 31.0
+    assert only_row(result)["flagged"] == 0
+    assert [refusal.reason for refusal in result.refused] == [Reason.CONFLICTING_VALUE]
 
 
 def test_a_value_outside_its_range_is_stored_and_flagged() -> None:

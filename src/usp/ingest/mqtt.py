@@ -1,6 +1,7 @@
 """The MQTT client: paho on asyncio, with every acknowledgement in our hands. All of paho stays in this file."""
 
 import asyncio
+import itertools
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any
@@ -27,6 +28,8 @@ SESSION_EXPIRY_S = 7 * 86400
 #: Packet identifiers have 16 bits: no more can be in flight.
 RECEIVE_MAXIMUM = 65535
 
+_CONNECTIONS = itertools.count(1)
+
 
 class _Client(paho.Client):
     def _create_socket(self) -> Any:
@@ -36,8 +39,9 @@ class _Client(paho.Client):
 class MqttSource:
     """A persistent session that hands over messages and acknowledges those that were committed.
 
-    `deliver` is called with messages as they come, `lost` when the connection is gone. Acknowledgements of an earlier
-    connection are dropped: the broker sends those messages again, and its packet identifiers mean others by then.
+    `deliver` is called with messages as they come, `lost` with the number of a connection that is gone. Numbers of
+    connections are unique in the process. Acknowledgements of an earlier one are dropped: the broker sends those
+    messages again, and its packet identifiers mean others by then.
     """
 
     def __init__(
@@ -47,7 +51,7 @@ class MqttSource:
         client_id: str,
         subscriptions: Sequence[str],
         deliver: Callable[[list[Received]], None],
-        lost: Callable[[], None],
+        lost: Callable[[int], None],
         version: MqttVersion = MqttVersion.V5,
     ) -> None:
         parts = urlsplit(url)
@@ -57,7 +61,8 @@ class MqttSource:
         self._subscriptions = subscriptions
         self._deliver = deliver
         self._lost = lost
-        self._connection = 0
+        self.connection = next(_CONNECTIONS)
+        self._heard_at = 0.0
         self._session_present = False
         self._paused = False
         self._socket: PacketSocket | None = None
@@ -65,22 +70,22 @@ class MqttSource:
         self._up: asyncio.Future[None] = self._loop.create_future()
         self._down = asyncio.Event()
         self.connected = False
-        self._client = self._make_client(client_id, parts.username, parts.password, tls=parts.scheme == "mqtts")
+        self._user = parts.username
+        self._password = parts.password
+        self._tls = parts.scheme == "mqtts"
+        self._client_id = client_id
+        self._client = self._make_client()
 
-    def _make_client(self, client_id: str, user: str | None, password: str | None, *, tls: bool) -> _Client:
+    def _make_client(self) -> _Client:
         v5 = self._version is MqttVersion.V5
         client = _Client(
             CallbackAPIVersion.VERSION2,
-            client_id=client_id,
+            client_id=self._client_id,
             protocol=paho.MQTTv5 if v5 else paho.MQTTv311,
             clean_session=None if v5 else False,
             manual_ack=True,
         )
-        client.connect_timeout = CONNECT_TIMEOUT_S
-        if user is not None:
-            client.username_pw_set(unquote(user), unquote(password) if password is not None else None)
-        if tls:
-            client.tls_set()
+        self._prepare(client)
         client.on_connect = self._on_connect
         client.on_disconnect = self._on_disconnect
         client.on_subscribe = self._on_subscribe
@@ -88,6 +93,19 @@ class MqttSource:
         client.on_socket_close = lambda _c, _u, sock: self._socket_close(sock)
         client.on_socket_register_write = self._on_loop(self._want_write)
         return client
+
+    def _prepare(self, client: paho.Client) -> None:
+        client.connect_timeout = CONNECT_TIMEOUT_S
+        if self._user is not None:
+            client.username_pw_set(unquote(self._user), unquote(self._password) if self._password else None)
+        if self._tls:
+            client.tls_set()
+
+    def _on_connected(self, done: asyncio.Event) -> Callable[[Any, Any, Any, Any, Any], None]:
+        def callback(_c: Any, _u: Any, _f: Any, _r: Any, _p: Any) -> None:
+            self._loop.call_soon_threadsafe(done.set)
+
+        return callback
 
     def _on_loop(self, action: Callable[[Any], None]) -> Callable[[Any, Any, Any], None]:
         """The TCP connection is made in another thread, and the event loop belongs to this one."""
@@ -139,6 +157,7 @@ class MqttSource:
         async with asyncio.timeout(CONNECT_TIMEOUT_S):
             await self._up
         self.connected = True
+        self._heard_at = self._loop.time()
         log.info("broker_connected", broker=self._broker, session_present=self._session_present)
 
     async def _keep_alive(self) -> None:
@@ -148,7 +167,7 @@ class MqttSource:
 
     def acknowledge(self, messages: Sequence[Received]) -> None:
         """Tell the broker that these are ours now, in the order of their receipt (MQTT 3.1.1, 4.6)."""
-        sock, connection = self._socket, self._connection
+        sock, connection = self._socket, self.connection
         if sock is not None:
             sock.acknowledge([m.mid for m in messages if m.mid and m.connection == connection])
             self._flush(sock)
@@ -168,6 +187,30 @@ class MqttSource:
                 self._loop.add_reader(self._socket.fileno(), self._read)
                 self._loop.call_soon(self._read)
 
+    def quiet_for(self) -> float:
+        """Seconds since the last message, or since the connection was made."""
+        return self._loop.time() - self._heard_at if self.connected else 0.0
+
+    async def leave_group(self, subscriptions: Sequence[str]) -> None:
+        """Wait for a connection, and let nothing more be queued for this session."""
+        while not self.connected:  # noqa: ASYNC110 - it comes and goes
+            await asyncio.sleep(0.1)
+        self._client.unsubscribe(list(subscriptions))
+
+    async def end_session(self) -> None:
+        """Let the broker forget this session; a clean start under the same name does that in every version."""
+        client = paho.Client(CallbackAPIVersion.VERSION2, client_id=self._client_id, clean_session=True)
+        self._prepare(client)
+        done = asyncio.Event()
+        client.on_connect = self._on_connected(done)
+        await asyncio.to_thread(client.connect, self._host, self._port)
+        client.loop_start()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(CONNECT_TIMEOUT_S):
+                await done.wait()
+        client.disconnect()
+        await asyncio.to_thread(client.loop_stop)
+
     async def close(self) -> None:
         """Send what is to be sent and leave; the session and its queue stay with the broker."""
         self._client.disconnect()
@@ -181,16 +224,22 @@ class MqttSource:
         if reason.is_failure:
             self._fail(f"{self._broker} says: {reason}.")
             return
-        self._connection += 1
         self._session_present = flags.session_present
-        # Also where a session is present: an earlier version of this program may have asked for less.
-        client.subscribe([(topic, 1) for topic in self._subscriptions])
+        if self._subscriptions:
+            # Also where a session is present: an earlier version of this program may have asked for less.
+            client.subscribe([(topic, 1) for topic in self._subscriptions])
+        else:
+            self._is_up()
 
     def _on_subscribe(self, _c: Any, _u: Any, _mid: int, reasons: Sequence[Any], _p: Any) -> None:
         refused = [t for t, reason in zip(self._subscriptions, reasons, strict=False) if reason.is_failure]
         if refused:
             self._fail(f"{self._broker} refuses a subscription to {', '.join(refused)}.")
-        elif not self._up.done():
+        else:
+            self._is_up()
+
+    def _is_up(self) -> None:
+        if not self._up.done():
             self._up.set_result(None)
 
     def _fail(self, detail: str) -> None:
@@ -199,10 +248,10 @@ class MqttSource:
 
     def _on_disconnect(self, _c: Any, _u: Any, _f: Any, reason: Any, _p: Any) -> None:
         self.connected = False
-        self._connection += 1
+        lost, self.connection = self.connection, next(_CONNECTIONS)
         self._fail(f"{self._broker}: {reason}.")
         self._loop.call_soon_threadsafe(self._down.set)
-        self._loop.call_soon_threadsafe(self._lost)
+        self._loop.call_soon_threadsafe(self._lost, lost)
 
     # The socket on the event loop
 
@@ -228,19 +277,13 @@ class MqttSource:
             return
         more = sock.fill()
         while self._socket is sock:
-            if messages := sock.take(self._connection):
-                self._hand_over(messages)
+            if messages := sock.take(self.connection):
+                self._heard_at = self._loop.time()
+                self._deliver(messages)
             if not sock.is_for_paho() or self._client.loop_read():
                 break
         if more and not self._paused:
             self._loop.call_soon(self._read)
-
-    def _hand_over(self, messages: list[Received]) -> None:
-        if self._session_present and any(m.retained for m in messages):
-            # Our subscription was renewed; this session has had them when they were published.
-            self.acknowledge([m for m in messages if m.retained])
-            messages = [m for m in messages if not m.retained]
-        self._deliver(messages)
 
     def _write(self) -> None:
         self._client.loop_write()

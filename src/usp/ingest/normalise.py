@@ -11,19 +11,16 @@ from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
 from usp.ingest.refusal import Refusal, Refused, shown
+from usp.ingest.times import measuring_time
 from usp.models.dataset import Dataset, Property, RowFlag, ValueType
 from usp.models.datasets import DATASETS
 from usp.models.device import native_fields
 from usp.models.profile import DeviceProfile, FieldMap, TimestampSide, unit_conversion
 from usp.models.reasons import Reason
 
-FUTURE_TOLERANCE = timedelta(minutes=5)
 #: A reading that comes later than this after its measuring time is flagged `late`.
 LATE_AFTER = timedelta(hours=1)
-EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
 MAX_PERIOD_S = 86400.0
-#: Epoch times from here on are milliseconds; as seconds this is the year 5138.
-MILLISECONDS_FROM = 1e11
 
 _FLOAT32_MAX = 3.4028234663852886e38
 _FLOAT64_MAX = 1.7976931348623157e308
@@ -109,7 +106,7 @@ class Normaliser:
 
     def __call__(self, device: int, item: dict[str, Any], received_at: datetime) -> Normalised:
         """Normalise one item of `device`. Raises Refused where no part of it can be stored."""
-        time, flags = self._time(item.get("time"), received_at)
+        time, flags = measuring_time(item.get("time"), received_at, self._zone)
         age = received_at - time
         if age > LATE_AFTER:
             flags |= RowFlag.LATE.value
@@ -135,6 +132,10 @@ class Normaliser:
             row = rows.get(slot)
             if row is None:
                 row = rows[slot] = slots[slot].blank.copy()
+            elif row[column] is not None:
+                detail = f"Got {shown(value)}, and the same item says {shown(row[column])} under another name."
+                refused.append(self._refusal(target, name, Reason.CONFLICTING_VALUE, detail))
+                continue
             if high > 0 and not low <= value <= high:
                 limit = _FLOAT32_MAX if target.property.type is ValueType.REAL else _FLOAT64_MAX
                 if not -limit <= value <= limit:
@@ -159,7 +160,7 @@ class Normaliser:
         result: Normalised,
     ) -> Normalised:
         start: datetime | None = None
-        period: float | None = None
+        period: Any = None
         for number, row in rows.items():
             dataset, at_start, _ = self._slots[number]
             if not row[-1]:
@@ -167,11 +168,12 @@ class Normaliser:
             row[0] = time
             if at_start:
                 if start is None:
-                    period = self._period(item)
+                    period = item.get("period")
                     if period is None:
-                        result.refused.append(
-                            Refusal(Reason.NO_INTERVAL, "Send `period` in seconds.", "period", dataset.name)
-                        )
+                        period = self._interval
+                    refusal = _period_refusal(period, dataset.name)
+                    if refusal is not None:
+                        result.refused.append(refusal)
                         continue
                     start = time - timedelta(seconds=period) if self._stamps_end else time
                 row[0] = start
@@ -182,37 +184,6 @@ class Normaliser:
             row[-2] = received_at
             result.rows.append((dataset.name, row))
         return result
-
-    def _period(self, item: dict[str, Any]) -> float | None:
-        period = item.get("period")
-        if period is None:
-            return self._interval
-        if type(period) not in (int, float) or not 0 < period <= MAX_PERIOD_S:
-            raise Refused(Reason.BAD_PERIOD, f"Got {shown(period)}.", "period")
-        return float(period)
-
-    def _time(self, sent: Any, received_at: datetime) -> tuple[datetime, int]:
-        if sent is None:
-            return received_at, RowFlag.TIME_ARRIVAL.value
-        if type(sent) is str:
-            try:
-                time = datetime.fromisoformat(sent)
-            except ValueError:
-                time = _lenient_time(sent)
-            if time.tzinfo is None:
-                if self._zone is None:
-                    raise Refused(Reason.TIME_WITHOUT_OFFSET, f"Got {shown(sent)}.", "time")
-                time = time.replace(tzinfo=self._zone)
-            if time.tzinfo is not UTC:
-                time = _to_utc(time, sent)
-        else:
-            time = _from_epoch(sent)
-        if time - received_at > FUTURE_TOLERANCE:
-            ahead = time - received_at
-            raise Refused(Reason.TIME_IN_FUTURE, f"Got {shown(sent)}, {ahead} ahead of the arrival.", "time")
-        if time < EARLIEST:
-            raise Refused(Reason.TOO_OLD, f"Got {shown(sent)}.", "time")
-        return time, 0
 
     def _convert(self, target: _Target, field: str, value: Any) -> Any:
         """The value in the property's type and unit, or a Refusal."""
@@ -231,6 +202,15 @@ class Normaliser:
 
     def _refusal(self, target: _Target, field: str, reason: Reason, detail: str) -> Refusal:
         return Refusal(reason, detail, field, self._slots[target.slot].dataset.name)
+
+
+def _period_refusal(period: Any, dataset: str) -> Refusal | None:
+    """Why values of a measuring interval cannot be stored with this length of it; None where they can."""
+    if period is None:
+        return Refusal(Reason.NO_INTERVAL, "Send `period` in seconds.", "period", dataset)
+    if type(period) not in (int, float) or not 0 < period <= MAX_PERIOD_S:
+        return Refusal(Reason.BAD_PERIOD, f"Got {shown(period)}.", "period", dataset)
+    return None
 
 
 def _unit(prop: Property) -> str:
@@ -276,31 +256,3 @@ def _state(value: Any, prop: Property) -> str:
     near = difflib.get_close_matches(value.lower(), prop.states, n=1)
     hint = f"; did you mean {near[0]}?" if near else f", expected one of {', '.join(prop.states)}."
     raise Refused(Reason.UNKNOWN_STATE, f"Got {shown(value)}{hint}")
-
-
-def _lenient_time(sent: str) -> datetime:
-    """RFC 3339, 5.6 allows lower-case t and z, and a leap second, which no clock of ours can show."""
-    text = sent.upper()
-    leap = text[17:19] == "60"
-    try:
-        time = datetime.fromisoformat(text[:17] + "59" + text[19:] if leap else text)
-        return time + timedelta(seconds=1) if leap else time
-    except (ValueError, OverflowError):
-        raise Refused(Reason.BAD_TIME, f"Got {shown(sent)}.", "time") from None
-
-
-def _to_utc(time: datetime, sent: str) -> datetime:
-    try:
-        return time.astimezone(UTC)
-    except OverflowError:
-        raise Refused(Reason.BAD_TIME, f"Got {shown(sent)}.", "time") from None
-
-
-def _from_epoch(sent: Any) -> datetime:
-    if type(sent) not in (int, float):
-        raise Refused(Reason.BAD_TIME, f"Got {shown(sent)}.", "time")
-    seconds = sent / 1000 if abs(sent) >= MILLISECONDS_FROM else sent
-    try:
-        return datetime.fromtimestamp(seconds, UTC)
-    except (ValueError, OverflowError, OSError):
-        raise Refused(Reason.BAD_TIME, f"Got {shown(sent)}.", "time") from None

@@ -25,7 +25,6 @@ class Received(NamedTuple):
     received_at: datetime
     mid: int
     connection: int
-    retained: bool
 
 
 class PacketSocket:
@@ -83,7 +82,7 @@ class PacketSocket:
                 if not at <= end <= len(data):
                     break
                 arrival += _TICK
-                taken.append(Received(topic, data[at:end], arrival, mid, connection, first & 0x01 == 1))
+                taken.append(Received(topic, data[at:end], arrival, mid, connection))
                 start = end
         except IndexError:
             pass  # the rest of it has not come yet

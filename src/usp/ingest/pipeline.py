@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any
 
 from usp.ingest.batch import Batch, CountKey, Item
-from usp.ingest.bridges import Bridge
+from usp.ingest.bridges.bridge import Bridge
 from usp.ingest.refusal import Refusal, Refused, shown
 from usp.ingest.registry import KnownDevice, Registry
 from usp.models.reasons import Reason
@@ -17,13 +17,13 @@ UNMAPPED_PER_ITEM = 50
 class Pipeline:
     """Turns messages into the contents of a batch. Never raises for anything that was sent."""
 
-    def __init__(self, bridge: Bridge, registry: Registry) -> None:
-        self._bridge = bridge
+    def __init__(self, bridges: Sequence[Bridge], registry: Registry) -> None:
+        self._bridges = bridges
         self._registry = registry
 
     def process(self, topic: str, payload: bytes, received_at: datetime, batch: Batch) -> None:
         """One message: unwrap it into items, and let each become rows or a rejection."""
-        bridge = self._bridge
+        bridge = next(bridge for bridge in self._bridges if topic.startswith(bridge.prefix))
         try:
             address, raw_items = bridge.unwrap(topic, payload)
         except Refused as refused:

@@ -15,6 +15,7 @@ class NativeBridge:
     """Readings in the vocabulary's own names, or in those of the device's profile."""
 
     door = "mqtt"
+    prefix = _PREFIX
     # All of it, so that a reading on a mistyped topic is refused instead of never seen.
     subscriptions = (_PREFIX + "#",)
 

@@ -1,0 +1,136 @@
+"""What a worker does beside its work: heartbeat, registry, old counts, and the queues that dead workers left."""
+
+import asyncio
+import os
+import socket
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import structlog
+
+from usp.db import CONNECT_TIMEOUT_S, LOST, WRITER_ROLE, Connection, connect
+from usp.ingest.registry import CHANNEL, Registry
+from usp.ingest.session import SLOT_LOCKS
+
+log = structlog.get_logger()
+
+HEARTBEAT_S = 1.0
+REFRESH_S = 30.0
+PRUNE_S = 3600.0
+#: Minutes of detailed counts kept for rates; totals are kept for ever.
+MINUTES_KEPT = "7 days"
+#: A worker that has not been heard of for so long is dead, and what waits for it is taken over.
+DEAD_AFTER = "5 seconds"
+LOOK_FOR_DEAD_S = 2.0
+
+
+@dataclass(frozen=True)
+class State:
+    """What the heartbeat tells."""
+
+    slot: int
+    in_flight: int
+    connected: bool
+
+
+class Housekeeping:
+    """Runs over a connection of its own, so that none of it waits for a batch."""
+
+    def __init__(
+        self,
+        database_url: str,
+        registry: Registry,
+        state: Callable[[], State],
+        take_over: Callable[[int], Awaitable[None]],
+    ) -> None:
+        self._url = database_url
+        self._registry = registry
+        self._state = state
+        self._take_over = take_over
+        self._changed = asyncio.Event()
+        self._started_at = datetime.now(UTC)
+        self._done_at: dict[str, float] = {}
+
+    async def run(self) -> None:
+        """Until cancelled; the database may go away meanwhile."""
+        while True:
+            connection: Connection | None = None
+            try:
+                connection = await connect(self._url, role=WRITER_ROLE, application="usp-ingest-house")
+                await connection.add_listener(CHANNEL, lambda *_: self._changed.set())
+                self._changed.set()
+                while True:
+                    await self._round(connection)
+                    with suppress(TimeoutError):
+                        async with asyncio.timeout(HEARTBEAT_S):
+                            await self._changed.wait()
+            except LOST as error:
+                log.warning("housekeeping_interrupted", error=str(error) or repr(error))
+            finally:
+                if connection is not None:
+                    connection.terminate()
+            await asyncio.sleep(1)
+
+    async def _round(self, connection: Connection) -> None:
+        state = self._state()
+        await self._beat(connection, state)
+        if self._changed.is_set() or self._due("refresh", REFRESH_S):
+            self._changed.clear()
+            await refresh(connection, self._registry)
+        if self._due("prune", PRUNE_S):
+            await connection.execute(
+                "DELETE FROM usp.ingest_minute WHERE slot = $1 AND minute < now() - $2::text::interval",
+                state.slot,
+                MINUTES_KEPT,
+            )
+        if self._due("dead", LOOK_FOR_DEAD_S):
+            await self._look_for_dead(connection, state.slot)
+
+    def _due(self, what: str, every: float) -> bool:
+        now = asyncio.get_running_loop().time()
+        if now - self._done_at.get(what, float("-inf")) < every:
+            return False
+        self._done_at[what] = now
+        return True
+
+    async def _beat(self, connection: Connection, state: State) -> None:
+        await connection.execute(
+            """
+            INSERT INTO usp.worker (slot, host, pid, started_at, heartbeat_at, in_flight, connected)
+            VALUES ($1, $2, $3, $4, now(), $5, $6)
+            ON CONFLICT (slot) DO UPDATE SET host = excluded.host, pid = excluded.pid,
+                started_at = excluded.started_at, heartbeat_at = excluded.heartbeat_at,
+                in_flight = excluded.in_flight, connected = excluded.connected
+            """,
+            state.slot,
+            socket.gethostname(),
+            os.getpid(),
+            self._started_at,
+            state.in_flight,
+            state.connected,
+            timeout=CONNECT_TIMEOUT_S,
+        )
+
+    async def _look_for_dead(self, connection: Connection, own: int) -> None:
+        """Messages that the broker keeps for a dead worker's session wait until somebody takes its name."""
+        dead = await connection.fetch(
+            "SELECT slot FROM usp.worker WHERE slot <> $1 AND heartbeat_at < now() - $2::text::interval ORDER BY slot",
+            own,
+            DEAD_AFTER,
+        )
+        for (slot,) in dead:
+            if await connection.fetchval("SELECT pg_try_advisory_lock($1, $2)", SLOT_LOCKS, slot):
+                try:
+                    await self._take_over(slot)
+                    await connection.execute("DELETE FROM usp.worker WHERE slot = $1", slot)
+                finally:
+                    await connection.execute("SELECT pg_advisory_unlock($1, $2)", SLOT_LOCKS, slot)
+
+
+async def refresh(connection: Connection, registry: Registry) -> None:
+    """Read the registry, and say which of its devices nobody can understand."""
+    without_profile = await registry.refresh(connection)
+    if without_profile:
+        log.error("devices_without_profile", count=len(without_profile), first=without_profile[:5])

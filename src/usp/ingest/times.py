@@ -1,0 +1,70 @@
+"""When something was measured: what devices write, as a moment in UTC."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from usp.ingest.refusal import Refused, shown
+from usp.models.dataset import RowFlag
+from usp.models.reasons import Reason
+
+FUTURE_TOLERANCE = timedelta(minutes=5)
+EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
+#: Epoch times from here on are milliseconds; as seconds this is the year 5138.
+MILLISECONDS_FROM = 1e11
+
+
+def measuring_time(sent: Any, received_at: datetime, zone: ZoneInfo | None) -> tuple[datetime, int]:
+    """The time of an item and what its row flags say of it. Raises Refused where it cannot be.
+
+    `zone` is that of times without an offset; without it they are refused.
+    """
+    if sent is None:
+        return received_at, RowFlag.TIME_ARRIVAL.value
+    if type(sent) is str:
+        try:
+            time = datetime.fromisoformat(sent)
+        except ValueError:
+            time = _lenient_time(sent)
+        if time.tzinfo is None:
+            if zone is None:
+                raise Refused(Reason.TIME_WITHOUT_OFFSET, f"Got {shown(sent)}.", "time")
+            time = time.replace(tzinfo=zone)
+        if time.tzinfo is not UTC:
+            time = _to_utc(time, sent)
+    else:
+        time = _from_epoch(sent)
+    if time - received_at > FUTURE_TOLERANCE:
+        ahead = time - received_at
+        raise Refused(Reason.TIME_IN_FUTURE, f"Got {shown(sent)}, {ahead} ahead of the arrival.", "time")
+    if time < EARLIEST:
+        raise Refused(Reason.TOO_OLD, f"Got {shown(sent)}.", "time")
+    return time, 0
+
+
+def _lenient_time(sent: str) -> datetime:
+    """RFC 3339, 5.6 allows lower-case t and z, and a leap second, which no clock of ours can show."""
+    text = sent.upper()
+    leap = text[17:19] == "60"
+    try:
+        time = datetime.fromisoformat(text[:17] + "59" + text[19:] if leap else text)
+        return time + timedelta(seconds=1) if leap else time
+    except (ValueError, OverflowError):
+        raise Refused(Reason.BAD_TIME, f"Got {shown(sent)}.", "time") from None
+
+
+def _to_utc(time: datetime, sent: str) -> datetime:
+    try:
+        return time.astimezone(UTC)
+    except OverflowError:
+        raise Refused(Reason.BAD_TIME, f"Got {shown(sent)}.", "time") from None
+
+
+def _from_epoch(sent: Any) -> datetime:
+    if type(sent) not in (int, float):
+        raise Refused(Reason.BAD_TIME, f"Got {shown(sent)}.", "time")
+    seconds = sent / 1000 if abs(sent) >= MILLISECONDS_FROM else sent
+    try:
+        return datetime.fromtimestamp(seconds, UTC)
+    except (ValueError, OverflowError, OSError):
+        raise Refused(Reason.BAD_TIME, f"Got {shown(sent)}.", "time") from None
