@@ -7,7 +7,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -72,20 +72,23 @@ class Town:
         )
 
 
-@pytest.fixture
-async def town(parts: Parts, tmp_path: Path) -> AsyncIterator[Town]:
-    """A town with one lamppost, whose servers may be broken."""
-    (tmp_path / "broker").mkdir()
-    with (
-        Postgres(parts, tmp_path / "postgres", scratch=True) as postgres,
-        Mosquitto(parts, tmp_path / "broker") as broker,
-    ):
+@asynccontextmanager
+async def make_town(parts: Parts, data: Path, folder: Path) -> AsyncIterator[Town]:
+    """A town with one lamppost, whose servers may be broken; the database lies in `data`."""
+    with Postgres(parts, data / "postgres", scratch=True) as postgres, Mosquitto(parts, folder / "broker") as broker:
         await asyncio.to_thread(migrate, postgres.url)
         connection = await asyncpg.connect(postgres.url)
         await publish_profiles(connection, {"native-lamppost": default_profile("lamppost")})
         await bring_in_devices(connection, [Device(name="lamp-1", kind="lamppost", profile="native-lamppost")])
         await connection.close()
-        yield Town(postgres, broker, tmp_path)
+        yield Town(postgres, broker, folder)
+
+
+@pytest.fixture
+async def town(parts: Parts, tmp_path: Path) -> AsyncIterator[Town]:
+    """One such town for a test."""
+    async with make_town(parts, tmp_path, tmp_path) as made:
+        yield made
 
 
 class Publisher:

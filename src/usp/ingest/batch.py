@@ -34,11 +34,17 @@ class Item(NamedTuple):
     kind: str
     device: int | None
     raw: Any
+    message: bytes
     received_at: datetime
 
     def payload(self) -> bytes:
-        """The item's own bytes: what came where it could not be decoded, else its JSON."""
-        return self.raw if type(self.raw) is bytes else orjson.dumps(self.raw)
+        """The item's own bytes; the whole message's where it could not be split, or goes too deep to be written."""
+        if self.raw is None:
+            return self.message
+        try:
+            return orjson.dumps(self.raw)
+        except TypeError:
+            return self.message
 
 
 class Rejection(NamedTuple):
@@ -67,7 +73,7 @@ class Batch:
     rounds: dict[str, list[Rows]] = field(default_factory=dict)
     rejections: list[Rejection] = field(default_factory=list)
     counts: Counter[CountKey] = field(default_factory=Counter)
-    unmapped: dict[tuple[int, str], tuple[int, Any, datetime]] = field(default_factory=dict)
+    unmapped: dict[tuple[int | None, str], tuple[int, Any, datetime]] = field(default_factory=dict)
 
     def add_item(self, item: Item, row_count: int) -> int:
         """Take in an item; returns its number."""
@@ -103,7 +109,7 @@ class Batch:
         for item in other.items:
             self.counts[CountKey(item.door, item.kind, "", "rejected", Reason.REFUSED_BY_DATABASE)] += 1
 
-    def count_unmapped(self, device: int, name: str, value: Any, at: datetime) -> None:
+    def count_unmapped(self, device: int | None, name: str, value: Any, at: datetime) -> None:
         """Count a field that belongs to no property, with its last value."""
         count = self.unmapped.get((device, name), (0,))[0]
         self.unmapped[device, name] = (count + 1, value, at)

@@ -2,61 +2,101 @@
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
+from itertools import islice
+from typing import Any, Protocol
+
+import structlog
 
 from usp.ingest.batch import Batch, CountKey, Item
 from usp.ingest.bridges.bridge import Bridge
+from usp.ingest.normalise import Normalised
 from usp.ingest.refusal import Refusal, Refused, shown
 from usp.ingest.registry import KnownDevice, Registry
 from usp.models.reasons import Reason
+
+log = structlog.get_logger()
 
 #: Unknown fields counted from one item; a firmware that sends more than this sends noise.
 UNMAPPED_PER_ITEM = 50
 
 
+#: Bytes of one message that are still decoded; our broker takes no more either (max_packet_size).
+MAX_PAYLOAD = 2_000_000
+
+
+class Message(Protocol):
+    """What came through a door."""
+
+    @property
+    def topic(self) -> str:
+        """Where it was published."""
+
+    @property
+    def payload(self) -> bytes:
+        """What was published."""
+
+    @property
+    def received_at(self) -> datetime:
+        """When it came."""
+
+
 class Pipeline:
-    """Turns messages into the contents of a batch. Never raises for anything that was sent."""
+    """Turns messages into the contents of a batch, whatever was sent."""
 
     def __init__(self, bridges: Sequence[Bridge], registry: Registry) -> None:
         self._bridges = bridges
         self._registry = registry
 
-    def process(self, topic: str, payload: bytes, received_at: datetime, batch: Batch) -> None:
-        """One message: unwrap it into items, and let each become rows or a rejection."""
-        bridge = next(bridge for bridge in self._bridges if topic.startswith(bridge.prefix))
-        try:
-            address, raw_items = bridge.unwrap(topic, payload)
-        except Refused as refused:
-            address = bridge.address(topic)
-            device = self._registry.find(address)
-            item = _item(bridge.door, topic, address, device, payload, received_at)
-            batch.counts[CountKey(bridge.door, item.kind, "", "received", "")] += 1
-            batch.reject(item, refused.refusal, whole_item=True)
-            return
+    def process_all(self, messages: Sequence[Message]) -> Batch:
+        """A batch of all messages. One that brings us to fall is left out and rejected: it must not stop the others."""
+        fatal: dict[int, str] = {}
+        while True:
+            batch = Batch()
+            for number, message in enumerate(messages):
+                try:
+                    if number in fatal:
+                        raise Refused(Reason.INTERNAL_ERROR, fatal[number])
+                    self.process(message, batch)
+                except Refused as error:
+                    self._reject_whole(message, error.refusal, batch)
+                except Exception as error:
+                    log.exception("internal_error", topic=message.topic)
+                    fatal[number] = f"{type(error).__name__}: {error}."
+                    break
+            else:
+                return batch
+
+    def process(self, message: Message, batch: Batch) -> None:
+        """One message: unwrap it into items, and let each become rows or a rejection. Raises Refused."""
+        if len(message.payload) > MAX_PAYLOAD:
+            raise Refused(Reason.TOO_LARGE, f"Got {len(message.payload):,} bytes.")
+        bridge = self._bridge(message.topic)
+        address, raw_items = bridge.unwrap(message.topic, message.payload)
         device = self._registry.find(address)
         kind = device.kind if device else ""
         batch.counts[CountKey(bridge.door, kind, "", "received", "")] += len(raw_items)
         for raw in raw_items:
-            self._process_item(_item(bridge.door, topic, address, device, raw, received_at), device, batch)
+            self._process_item(_item(bridge.door, address, device, raw, message), device, batch)
+
+    def _bridge(self, topic: str) -> Bridge:
+        return next(bridge for bridge in self._bridges if topic.startswith(bridge.prefix))
+
+    def _reject_whole(self, message: Message, refusal: Refusal, batch: Batch) -> None:
+        bridge = self._bridge(message.topic)
+        address = bridge.address(message.topic)
+        item = _item(bridge.door, address, self._registry.find(address), None, message)
+        batch.counts[CountKey(bridge.door, item.kind, "", "received", "")] += 1
+        batch.reject(item, refusal, whole_item=True)
 
     def _process_item(self, item: Item, device: KnownDevice | None, batch: Batch) -> None:
         """One item: find its device, normalise, add the rows."""
         try:
-            if device is None:
-                raise Refused(Reason.UNKNOWN_DEVICE, f"No device is called {shown(item.address)}.")
-            if device.normaliser is None:
-                raise Refused(Reason.NO_PROFILE, f"The device asks for {device.profile!r}.")
-            if type(item.raw) is not dict:
-                raise Refused(Reason.NOT_AN_OBJECT, f"Got {shown(item.raw)}.")
-            rows, refused, unmapped = device.normaliser(device.id, item.raw, item.received_at)
-            if device.retired_at is not None and any(row[0] >= device.retired_at for _, row in rows):
-                raise Refused(Reason.RETIRED_DEVICE, f"Retired at {device.retired_at.isoformat()}.")
+            rows, refused, unmapped = _normalised(item, device)
         except Refused as error:
             batch.reject(item, error.refusal, whole_item=True)
             return
-        if unmapped:
-            for name in list(unmapped)[:UNMAPPED_PER_ITEM]:
-                batch.count_unmapped(device.id, name, unmapped[name], item.received_at)
+        for name in islice(unmapped, UNMAPPED_PER_ITEM):
+            batch.count_unmapped(item.device, name, unmapped[name], item.received_at)
         if not rows:
             reason = refused[0] if refused else Refusal(Reason.NO_KNOWN_FIELD, _fields_hint(unmapped))
             batch.reject(item, reason, whole_item=True)
@@ -68,12 +108,26 @@ class Pipeline:
             batch.reject(item, refusal, whole_item=False)
 
 
-def _item(door: str, topic: str, address: str, device: KnownDevice | None, raw: Any, received_at: datetime) -> Item:
+def _normalised(item: Item, device: KnownDevice | None) -> Normalised:
     if device is None:
-        return Item(door, topic, address, "", None, raw, received_at)
-    return Item(door, topic, address, device.kind, device.id, raw, received_at)
+        raise Refused(Reason.UNKNOWN_DEVICE, f"No device is called {shown(item.address)}.")
+    if device.normaliser is None:
+        raise Refused(Reason.NO_PROFILE, f"The device asks for {device.profile!r}.")
+    if type(item.raw) is not dict:
+        raise Refused(Reason.NOT_AN_OBJECT, f"Got {shown(item.raw)}.")
+    result = device.normaliser(device.id, item.raw, item.received_at)
+    if device.retired_at is not None and any(row[0] >= device.retired_at for _, row in result.rows):
+        raise Refused(Reason.RETIRED_DEVICE, f"Retired at {device.retired_at.isoformat()}.")
+    return result
 
 
-def _fields_hint(unmapped: Sequence[str] | dict[str, Any]) -> str:
-    names = list(unmapped)[:5]
+def _item(door: str, address: str, device: KnownDevice | None, raw: Any, message: Message) -> Item:
+    topic, payload, received_at = message.topic, message.payload, message.received_at
+    if device is None:
+        return Item(door, topic, address, "", None, raw, payload, received_at)
+    return Item(door, topic, address, device.kind, device.id, raw, payload, received_at)
+
+
+def _fields_hint(unmapped: dict[str, Any]) -> str:
+    names = list(islice(unmapped, 5))
     return f"Got the fields {', '.join(map(shown, names))}." if names else "The item has no field but its time."

@@ -23,6 +23,8 @@ class Refused(Exception):
 
 
 def shown(value: object) -> str:
-    """A value as an error message shows it: short, on one line."""
-    text = repr(value)
+    """A value as an error message shows it: short, on one line, however large or deep it is."""
+    if isinstance(value, list | dict):
+        return f"an array of {len(value)}" if isinstance(value, list) else f"an object of {len(value)} fields"
+    text = repr(value[:80] if isinstance(value, str) else value)
     return text if len(text) <= 80 else text[:77] + "…"

@@ -83,21 +83,23 @@ class Worker:
         if self._session.slot is None:
             return
         own = self._source(self._session.slot, SUBSCRIPTIONS)
-        async with asyncio.TaskGroup() as tasks:
-            others = [
-                tasks.create_task(own.run(), name="mqtt"),
-                tasks.create_task(self._house.run(), name="housekeeping"),
-            ]
-            committing = tasks.create_task(self._commit_for_ever(), name="writer")
-            await self._stopping.wait()
-            for source in self._sources:
-                source.pause()
-            await asyncio.wait([committing], timeout=DRAIN_S)
-            # What is still uncommitted was not acknowledged either: the broker keeps it.
-            for task in (committing, *others):
-                task.cancel()
-        await own.close()
-        await self._session.leave()
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                others = [
+                    tasks.create_task(own.run(), name="mqtt"),
+                    tasks.create_task(self._house.run(), name="housekeeping"),
+                ]
+                committing = tasks.create_task(self._commit_for_ever(), name="writer")
+                await self._stopping.wait()
+                for source in self._sources:
+                    source.pause()
+                await asyncio.wait([committing], timeout=DRAIN_S)
+                # What is still uncommitted was not acknowledged either: the broker keeps it.
+                for task in (committing, *others):
+                    task.cancel()
+        finally:
+            await own.close()
+            await self._session.leave()
 
     async def _begin(self) -> None:
         while not self._stopping.is_set():
@@ -184,7 +186,7 @@ class Worker:
         """Write the messages, however long the database is away; what it can never take is isolated and rejected."""
         wait = BACKOFF_S[0]
         while True:
-            batch = self._batch_of(messages)
+            batch = self._pipeline.process_all(messages)
             try:
                 await self._write(batch)
             except Exception as error:  # noqa: BLE001 - the table of verdicts decides
@@ -200,13 +202,6 @@ class Worker:
         connection, writer = await self._session.ready()
         async with asyncio.timeout(COMMIT_TIMEOUT_S):
             await writer.commit(connection, batch)
-
-    def _batch_of(self, messages: list[Received]) -> Batch:
-        batch = Batch()
-        process = self._pipeline.process
-        for message in messages:
-            process(message.topic, message.payload, message.received_at, batch)
-        return batch
 
     async def _isolate(self, messages: list[Received], batch: Batch, error: Exception) -> None:
         """Halve until the one item is found that the database refuses; its siblings are stored."""

@@ -125,7 +125,7 @@ class Writer:
             return
         groups: dict[tuple[str, str, str], list[Rejection]] = {}
         for rejection in rejections:
-            key = (rejection.item.door, _text(rejection.item.address), rejection.refusal.reason.value)
+            key = (rejection.item.door, _address(rejection.item), rejection.refusal.reason.value)
             groups.setdefault(key, []).append(rejection)
         keys = sorted(groups)
         doors, addresses, reasons = zip(*keys, strict=True)
@@ -173,7 +173,7 @@ class Writer:
                 last_value = excluded.last_value, last_at = excluded.last_at
             """,
             [
-                (device, _text(name)[:200], count, _text(orjson.dumps(value).decode())[:200], at,
+                (device, _text(name)[:200], count, _last_value(value), at,
                  UNMAPPED_PER_DEVICE)
                 for (device, name), (count, value, at) in sorted(batch.unmapped.items())
             ],
@@ -269,12 +269,24 @@ def _text(text: str) -> str:
     return text.replace("\x00", "\N{REPLACEMENT CHARACTER}")
 
 
+def _last_value(value: Any) -> str:
+    try:
+        return orjson.dumps(value).decode()[:200]
+    except TypeError:
+        return "nested too deep to be shown"
+
+
+def _address(item: Item) -> str:
+    """An address as far as an index can hold it; a topic may have 65,535 bytes."""
+    return _text(item.address)[:200]
+
+
 def _rejection_record(rejection: Rejection) -> tuple[Any, ...]:
     item, refusal, whole_item = rejection
     payload = item.payload()
     small = len(payload) <= RAW_LIMIT
     return (
-        item.received_at, item.door, _text(item.topic), _text(item.address), item.device, refusal.dataset,
+        item.received_at, item.door, _text(item.topic), _address(item), item.device, refusal.dataset,
         _text(refusal.field), refusal.reason.value, _text(refusal.detail), whole_item,
         payload if small else None, len(payload), None if small else hashlib.sha256(payload).digest(),
     )  # fmt: skip

@@ -7,6 +7,7 @@ class Reason(StrEnum):
     """Why something sent was not stored; the values are part of the outward contract."""
 
     WRONG_TOPIC = "wrong_topic"
+    TOO_LARGE = "too_large"
     NOT_JSON = "not_json"
     NOT_AN_OBJECT = "not_an_object"
     UNKNOWN_DEVICE = "unknown_device"
@@ -24,11 +25,13 @@ class Reason(StrEnum):
     UNKNOWN_STATE = "unknown_state"
     CONFLICTING_VALUE = "conflicting_value"
     REFUSED_BY_DATABASE = "refused_by_database"
+    INTERNAL_ERROR = "internal_error"
 
 
 #: What each reason means, and what would be right; shown to whoever sent the item.
 EXPLANATIONS: dict[Reason, str] = {
     Reason.WRONG_TOPIC: "The topic is none that the platform reads; readings go to usp/v1/{device_id}/up.",
+    Reason.TOO_LARGE: "The message has more than 2,000,000 bytes; send it in several.",
     Reason.NOT_JSON: "The payload is not JSON (RFC 8259, UTF-8).",
     Reason.NOT_AN_OBJECT: "The payload is JSON, but neither an object nor an array of objects.",
     Reason.UNKNOWN_DEVICE: "No device of this name is registered; register it, then replay.",
@@ -46,4 +49,5 @@ EXPLANATIONS: dict[Reason, str] = {
     Reason.UNKNOWN_STATE: "The text is none of the property's states.",
     Reason.CONFLICTING_VALUE: "Another value of the same device and time is already stored; the first one stands.",
     Reason.REFUSED_BY_DATABASE: "The database refused the row.",
+    Reason.INTERNAL_ERROR: "The platform itself failed at this item, which is kept; please report it.",
 }
