@@ -93,11 +93,11 @@ scalars = st.one_of(
 values = st.recursive(
     scalars, lambda v: st.one_of(st.lists(v, max_size=3), st.dictionaries(st.text(max_size=5), v, max_size=3))
 )
-times = st.one_of(
-    st.sampled_from(["2025-12-31T23:59:60Z", "9999-12-31T23:59:60Z", "0001-01-01T00:00:00+14:00",
-                     "2025-06-01T10:00:00", "2025-06-01T10:00:00+02:00", 1764547200, 1764547200000, 1e300, -1e300, "now", "2025-W01-1T00:00Z"]),
-    values, st.datetimes().map(str), st.integers(0, 2_000_000_000),
-)  # fmt: skip
+odd_times = [
+    *("2025-12-31T23:59:60Z", "9999-12-31T23:59:60Z", "0001-01-01T00:00:00+14:00", "2025-06-01T10:00:00"),
+    *("2025-06-01T10:00:00+02:00", "now", "2025-W01-1T00:00Z", 1764547200, 1764547200000, 1e300, -1e300),
+]
+times = st.one_of(st.sampled_from(odd_times), values, st.datetimes().map(str), st.integers(0, 2_000_000_000))
 items = st.one_of(
     st.builds(
         lambda fields, time, period: fields | time | period,

@@ -28,6 +28,7 @@ END $$;
 
 @pytest.fixture(scope="module", autouse=True)
 async def town(db: Any) -> None:
+    """Three devices, and a trigger that refuses."""
     await publish_profiles(db, PROFILES)
     await bring_in_devices(db, DEVICES)
     await db.execute(TRIGGER)

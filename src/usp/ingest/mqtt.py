@@ -65,6 +65,7 @@ class MqttSource:
         self._heard_at = 0.0
         self._session_present = False
         self._paused = False
+        self._leaving = False
         self._socket: PacketSocket | None = None
         self._loop = asyncio.get_running_loop()
         self._up: asyncio.Future[None] = self._loop.create_future()
@@ -125,7 +126,8 @@ class MqttSource:
                     await self._connect()
                     wait = BACKOFF_S[0]
                     await self._down.wait()
-                    log.warning("broker_lost", broker=self._broker)
+                    if not self._leaving:
+                        log.warning("broker_lost", broker=self._broker)
                 except (BrokerUnavailable, OSError, TimeoutError) as error:
                     if self._socket is not None:
                         self._socket_close(self._socket)
@@ -213,6 +215,7 @@ class MqttSource:
 
     async def close(self) -> None:
         """Send what is to be sent and leave; the session and its queue stay with the broker."""
+        self._leaving = True
         self._client.disconnect()
         with suppress(TimeoutError):
             async with asyncio.timeout(2):
