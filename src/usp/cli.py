@@ -26,6 +26,8 @@ devices_app = typer.Typer(help="The registry of devices.", no_args_is_help=True)
 sites_app = typer.Typer(help="The registry of sites.", no_args_is_help=True)
 app.add_typer(devices_app, name="devices")
 app.add_typer(sites_app, name="sites")
+keys_app = typer.Typer(help="Tokens for what is not open.", no_args_is_help=True)
+app.add_typer(keys_app, name="keys")
 
 out = Console(highlight=False, soft_wrap=True)
 
@@ -221,6 +223,51 @@ def sites_list(database_url: DatabaseUrl = None) -> None:
         load_settings(database_url=database_url),
         "SELECT name, title, address, lon, lat, approximate FROM usp.site ORDER BY name",
     )
+
+
+@keys_app.command("create")
+def keys_create(
+    name: Annotated[str, typer.Argument(help="What it is for.")],
+    scopes: Annotated[list[str], typer.Option("--scope", help="read:restricted, ops, or ingest:<device>; repeatable.")],
+    expires: Annotated[
+        str | None, typer.Option(help="90d, 12h, 30m, 2w, or an RFC 3339 time.", show_default=False)
+    ] = None,
+    database_url: DatabaseUrl = None,
+) -> None:
+    """Make a token and print it, once: only its hash is kept."""
+    from datetime import UTC, datetime
+
+    from usp.keys import create, parse_expiry
+    from usp.models.token import check_scopes
+
+    checked = check_scopes(scopes)
+    until = None if expires is None else parse_expiry(expires, datetime.now(UTC))
+
+    async def run(connection: Any) -> None:
+        out.print(await create(connection, name, checked, until), markup=False)
+
+    _with_connection(load_settings(database_url=database_url), run)
+
+
+@keys_app.command("list")
+def keys_list(database_url: DatabaseUrl = None) -> None:
+    """Print the tokens' names, scopes and times."""
+    from usp.keys import LIST
+
+    _print_table(load_settings(database_url=database_url), LIST)
+
+
+@keys_app.command("revoke")
+def keys_revoke(
+    name: Annotated[str, typer.Argument(help="As `usp keys list` shows it.")], database_url: DatabaseUrl = None
+) -> None:
+    """Let a token be valid no longer; it stops working within seconds."""
+    from usp.keys import revoke
+
+    async def run(connection: Any) -> None:
+        out.print("Revoked." if await revoke(connection, name) else "It was revoked before.")
+
+    _with_connection(load_settings(database_url=database_url), run)
 
 
 @app.command()

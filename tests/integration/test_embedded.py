@@ -120,9 +120,7 @@ def test_template(tmp_path: Path, parts: Parts) -> None:
     """A scratch server's database can be cloned: no scheduler is connected to it."""
     with Postgres(parts, tmp_path / "postgres", scratch=True) as database:
         database.psql("postgres", "CREATE DATABASE clone TEMPLATE usp")
-        assert (
-            database.psql("clone", "SELECT count(*) FROM pg_extension WHERE extname = 'timescaledb'") == "1"
-        )
+        assert database.psql("clone", "SELECT count(*) FROM pg_extension WHERE extname = 'timescaledb'") == "1"
 
 
 def test_secrets(tmp_path: Path, parts: Parts) -> None:

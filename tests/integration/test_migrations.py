@@ -9,7 +9,7 @@ import pytest
 
 from usp.embedded import Parts
 from usp.migrate import downgrade, head_revision, migrate
-from usp.models.tables import ddl
+from usp.models.tables import READERS, SCHEMA, ddl
 
 MakeDatabase = Callable[..., Awaitable[str]]
 
@@ -23,7 +23,7 @@ def dump(parts: Parts, url: str) -> list[str]:
     """The schema as text, without the version table, and in an order that does not depend on history."""
     text = subprocess.run(
         [str(parts.pg_dump), "-s", "--restrict-key", "test", "--exclude-table", "usp.alembic_version",
-         "--schema", "usp", "--schema", "open", "--schema", "restricted", url],
+         *(word for schema in (SCHEMA, *READERS) for word in ("--schema", schema)), url],
         check=True, capture_output=True, text=True,
     ).stdout  # fmt: skip
     return [line for line in text.splitlines() if line and not line.startswith("--")]

@@ -16,18 +16,24 @@ from starlette.responses import RedirectResponse, Response
 from starlette.staticfiles import StaticFiles
 
 from usp.api import problems
+from usp.api.auth import TakeToken, Tokens, make_readers
 from usp.api.database import Database
 from usp.api.document import openapi
-from usp.api.extent import Extents
+from usp.api.figures import FigureBoard
 from usp.api.middleware import HeadAndCache
+from usp.api.requests import CountRequests, Requests
 from usp.api.routes import datasets, devices, health, readings
-from usp.db import OPEN_ROLE, WRITER_ROLE
+from usp.db import WRITER_ROLE
 from usp.settings import Settings
 
 DESCRIPTION = """Open data of a city's street hardware: air, weather, noise, traffic, lighting, parking, charging.
 
 Times are RFC 3339 in UTC and windows half open, `from ≤ t < to`. An unknown parameter is an error. Errors are
 problem documents (RFC 9457). Everything is licensed as its dataset says, CC BY 4.0 where nothing else is said.
+
+Everybody may ask. A token, sent as `Authorization: Bearer usp_…`, shows more at the same addresses: with the scope
+`read:restricted` what is restricted, with `ops` everything. What this page lists is what everybody sees.
+`/metrics` has the platform's figures for Prometheus.
 """
 
 ASSETS = "/docs/assets"
@@ -38,14 +44,14 @@ GZIP_FROM_BYTES = 1_000
 def create_app(settings: Settings) -> FastAPI:
     """Make the application; it starts, and answers 503, also while the database is away."""
     url = settings.require_database()
-    open_data = Database(url, role=OPEN_ROLE, application="usp-api-open", size=10)
+    readers = make_readers(url)
     operations = Database(url, role=WRITER_ROLE, application="usp-api-ops", size=3)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         yield
-        await open_data.close()
-        await operations.close()
+        for database in (*(reader.database for reader in readers.values()), operations):
+            await database.close()
 
     app = FastAPI(
         title="Urban sharing platform",
@@ -56,18 +62,25 @@ def create_app(settings: Settings) -> FastAPI:
         redoc_url=None,
         openapi_url="/openapi.json",
     )
-    app.state.open_data, app.state.operations = open_data, operations
-    app.state.extents = Extents(open_data)
-    for module in (datasets, readings, devices, health):
-        app.include_router(module.router)
+    app.state.readers, app.state.operations = readers, operations
+    app.state.tokens, app.state.board, app.state.requests = Tokens(operations), FigureBoard(operations), Requests()
+    for router in (datasets.router, readings.router, devices.router, health.router, health.metrics_router):
+        app.include_router(router)
     _add_documentation(app)
     _add_problems(app)
+    _add_middleware(app)
+    return app
+
+
+def _add_middleware(app: FastAPI) -> None:
+    """The last one is the outermost."""
     app.add_middleware(GZipMiddleware, minimum_size=GZIP_FROM_BYTES, compresslevel=5)
     app.add_middleware(
         CORSMiddleware, allow_origins=["*"], allow_methods=["GET", "HEAD", "OPTIONS"], allow_headers=["*"]
     )
+    app.add_middleware(CountRequests, requests=app.state.requests)
     app.add_middleware(HeadAndCache)
-    return app
+    app.add_middleware(TakeToken)
 
 
 def _add_problems(app: FastAPI) -> None:

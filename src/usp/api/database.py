@@ -8,7 +8,7 @@ from typing import cast
 
 import asyncpg
 
-from usp.api.problems import TooSlow
+from usp.api.problems import TooManyExports, TooSlow
 from usp.db import Connection, Pool, Verdict, open_pool, verdict
 from usp.errors import DatabaseUnavailable
 
@@ -22,13 +22,16 @@ PAUSE_S = 1.0
 
 
 class Database:
-    """The database as one role sees it."""
+    """The database as one role sees it; a name without a schema is one of `schema`."""
 
-    def __init__(self, url: str, *, role: str, application: str, size: int) -> None:
+    def __init__(self, url: str, *, role: str, application: str, size: int, schema: str | None = None) -> None:
         self._url = url
         self._role = role
         self._application = application
         self._size = size
+        self._schema = schema
+        # An export lasts as long as its client likes: half of the connections are for everything else.
+        self._exports = asyncio.Semaphore(max(1, size // 2))
         self._pool: Pool | None = None
         self._opening = asyncio.Lock()
         self._failed_at = -PAUSE_S
@@ -54,6 +57,20 @@ class Database:
             with suppress(*LOST):
                 await pool.release(connection)
 
+    @asynccontextmanager
+    async def export(self) -> AsyncIterator[Connection]:
+        """A connection for as long as somebody reads; only so many at once."""
+        try:
+            async with asyncio.timeout(WAIT_S):
+                await self._exports.acquire()
+        except TimeoutError:
+            raise TooManyExports from None
+        try:
+            async with self.connection() as connection:
+                yield connection
+        finally:
+            self._exports.release()
+
     async def _opened(self) -> Pool:
         if self._pool is not None:
             return self._pool
@@ -67,7 +84,13 @@ class Database:
             raise DatabaseUnavailable
         try:
             async with asyncio.timeout(WAIT_S):
-                return await open_pool(self._url, role=self._role, application=self._application, size=self._size)
+                return await open_pool(
+                    self._url,
+                    role=self._role,
+                    application=self._application,
+                    size=self._size,
+                    schema=self._schema,
+                )
         except LOST as error:
             self._failed_at = time.monotonic()
             raise DatabaseUnavailable(str(error)) from error

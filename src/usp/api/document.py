@@ -28,6 +28,15 @@ _ROWS = {
     "sites": schemas.columns(SITE_COLUMNS),
 }
 _TEXT: Spec = {"type": "string"}
+_SCHEMES = {
+    "token": {
+        "type": "http",
+        "scheme": "bearer",
+        "description": "Not needed for open data. `usp keys create` makes one; scopes: read:restricted, ops.",
+    }
+}
+#: The same for everybody: no token is looked at.
+_NO_TOKEN = ("/health/live", "/health/ready")
 
 
 def _one_of(names: Iterable[str]) -> Spec:
@@ -99,7 +108,7 @@ def described(what: str, names: tuple[str, ...], path: str = "") -> Spec:
 def openapi(app: FastAPI) -> Spec:
     """The document, made when it is asked for: the examples' times lie in the last hour."""
     document = get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
-    document["components"] = {"schemas": schemas.schemas()}
+    document["components"] = {"schemas": schemas.schemas(), "securitySchemes": _SCHEMES}
     now = datetime.now(UTC).replace(second=0, microsecond=0)
     for path, methods in document["paths"].items():
         for operation in methods.values():
@@ -108,6 +117,11 @@ def openapi(app: FastAPI) -> Spec:
                 _in_path(name) if f"{{{name}}}" in path else _in_query(name, names, now) for name in names
             ]
             operation["responses"].pop("422", None)
+            if path in _NO_TOKEN:
+                operation["responses"].pop("401")
+            else:
+                # With nothing, or with a token.
+                operation["security"] = [{}, {"token": []}]
     return document
 
 

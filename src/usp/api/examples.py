@@ -40,6 +40,8 @@ _ITEMS = {
     "events": 0,
     "values_refused": 2,
 }
+_RATES = {"1m": 3.4, "5m": 3.3, "60m": 3.3}
+_DELAYS = {"delay_p50_s": 0.31, "delay_p95_s": 0.82, "delay_over_3600_s": 0}
 
 #: What each address answers.
 JSON: dict[str, Any] = {
@@ -118,9 +120,20 @@ JSON: dict[str, Any] = {
         "rejected_by_reason": {"time_in_future": 3},
         "values_refused_by_reason": {"wrong_type": 2},
         "events_by_kind": {},
-        "rates": {"1m": 3.4, "5m": 3.3, "60m": 3.3},
-        "kinds": {"lamppost": {"expected": 20, "reporting": 19, "silent": 1, **_ITEMS}},
-        "datasets": {DATASET: {"rows": 27360, "last_event": _TIME, "delay_p50_s": 0.31, "delay_p95_s": 0.82}},
+        "rates": _RATES,
+        "kinds": {
+            "lamppost": {
+                "expected": 20,
+                "reporting": 19,
+                "silent": 1,
+                "last_event": _TIME,
+                **_ITEMS,
+                "rejected_by_reason": {"time_in_future": 3},
+                "rates": _RATES,
+                **_DELAYS,
+            }
+        },
+        "datasets": {DATASET: {"rows": 27360, "row_rates": _RATES, "last_event": _TIME, **_DELAYS}},
         "workers": [
             {
                 "slot": 0,
@@ -158,6 +171,7 @@ PROBLEMS = {
         parameter="devise",
         suggestion="device",
     ),
+    "401": _problem(401, "Unauthorized", "The token is unknown, has expired or was revoked."),
     "404": _problem(404, "Not Found", "There is no device 'lamp-1'."),
     "406": _problem(
         406,

@@ -18,7 +18,7 @@ Extent = tuple[datetime, datetime]
 
 
 class Extents:
-    """Extents of the datasets; the beginnings are remembered for a minute."""
+    """Extents of the datasets as one role sees them; the beginnings are remembered for a minute."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -27,7 +27,7 @@ class Extents:
     async def of(self, datasets: list[Dataset]) -> dict[str, Extent]:
         """First and last visible reading of those datasets that have any."""
         sql = " UNION ALL ".join(
-            f"SELECT '{d.name}' AS dataset, max(time) AS last FROM open.{d.name}_latest" for d in datasets
+            f"SELECT '{d.name}' AS dataset, max(time) AS last FROM {d.name}_latest" for d in datasets
         )
         found = {}
         async with self._database.connection() as connection:
@@ -47,7 +47,7 @@ class Extents:
 
 async def _search(connection: Connection, name: str, last: datetime) -> datetime:
     """Halve the time in which the first reading lies until it is within a chunk."""
-    view = f"open.{name} WHERE time >= $1 AND time < $2"
+    view = f"{name} WHERE time >= $1 AND time < $2"
     low, high = _EPOCH, last + timedelta(microseconds=1)
     while high - low > _CHUNK:
         middle = low + (high - low) / 2

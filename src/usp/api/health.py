@@ -12,11 +12,9 @@ from starlette.responses import Response
 from usp import migrate
 from usp.api import responses
 from usp.api.database import Database
+from usp.api.figures import HEARTBEAT_S
 from usp.api.problems import problem
 from usp.errors import UspError
-
-#: Workers say every few seconds that they live.
-HEARTBEAT_S = 30.0
 
 Check = dict[str, Any]
 

@@ -24,12 +24,19 @@ DOCUMENT = ("format",)
 
 DEFAULT_SPAN = timedelta(hours=24)
 CATEGORIES = tuple(dict.fromkeys(category for kind in KINDS.values() for category in kind.categories))
-OPEN_DATASETS = {d.name: d for d in DATASETS.values() if d.visible(Visibility.OPEN)}
 
 #: Formats that come whole take any number of rows.
 _NO_LIMIT = 999_999_999
 
 Texts = dict[str, str]
+
+
+def visible_datasets(seen: Visibility) -> dict[str, Dataset]:
+    """The datasets of which something is seen, by name."""
+    return {d.name: d for d in DATASETS.values() if d.visible(seen)}
+
+
+OPEN_DATASETS = visible_datasets(Visibility.OPEN)
 
 
 def read(items: Iterable[tuple[str, str]], known: tuple[str, ...]) -> Texts:
@@ -38,7 +45,7 @@ def read(items: Iterable[tuple[str, str]], known: tuple[str, ...]) -> Texts:
     for name, text in items:
         if name not in known:
             raise UnknownName(
-                f"{shown(name)} is no parameter here; there are {', '.join(known)}.",
+                f"{shown(name)} is no parameter here; there {'are ' + ', '.join(known) if known else 'is none'}.",
                 parameter=name[:80],
                 suggestion=nearest(name.lower(), known, cutoff=0.0),
             )
@@ -50,38 +57,41 @@ def read(items: Iterable[tuple[str, str]], known: tuple[str, ...]) -> Texts:
     return texts
 
 
-def dataset_named(name: str) -> Dataset:
-    """The open dataset of this name."""
-    if name not in OPEN_DATASETS:
-        raise NothingThere(f"There is no dataset {shown(name)}.", nearest(name, OPEN_DATASETS))
-    return OPEN_DATASETS[name]
+def dataset_named(name: str, seen: Visibility) -> Dataset:
+    """The visible dataset of this name."""
+    known = visible_datasets(seen)
+    if name not in known:
+        raise NothingThere(f"There is no dataset {shown(name)}.", nearest(name, known))
+    return known[name]
 
 
-def reading_query(texts: Texts, dataset: Dataset, *, paged: bool, now: datetime) -> ReadingQuery:
+def reading_query(
+    texts: Texts, dataset: Dataset, *, paged: bool, now: datetime, seen: Visibility = Visibility.OPEN
+) -> ReadingQuery:
     """Readings of one dataset; without `from` and `to` those of the last 24 hours."""
     after = None
     window = _window(texts, now)
     if "cursor" in texts:
-        time, device, seen = parse_reading_cursor(texts["cursor"])
-        window, after = _same_window(texts, window, seen), (time, device)
+        time, device, kept = parse_reading_cursor(texts["cursor"])
+        window, after = _same_window(texts, window, kept), (time, device)
     order = values.known_word("order", texts.get("order", "asc"), ("asc", "desc"))
     return ReadingQuery(
         dataset=dataset,
-        properties=_properties(texts, dataset),
+        properties=_properties(texts, dataset, seen),
         window=window,
         places=places(texts),
-        where=_where(texts, dataset),
+        where=_where(texts, dataset, seen),
         page=Page(_limit(texts, paged=paged), descending=order == "desc", after=after),
     )
 
 
-def latest_query(texts: Texts, dataset: Dataset, *, paged: bool) -> LatestQuery:
+def latest_query(texts: Texts, dataset: Dataset, *, paged: bool, seen: Visibility = Visibility.OPEN) -> LatestQuery:
     """The newest values of one dataset."""
     return LatestQuery(
         dataset=dataset,
-        properties=_properties(texts, dataset),
+        properties=_properties(texts, dataset, seen),
         places=places(texts),
-        where=_where(texts, dataset),
+        where=_where(texts, dataset, seen),
         page=name_page(texts, paged=paged),
     )
 
@@ -137,16 +147,15 @@ def _limit(texts: Texts, *, paged: bool) -> int | None:
     return values.whole("limit", texts["limit"], MAX_LIMIT, why)
 
 
-def _properties(texts: Texts, dataset: Dataset) -> tuple[Property, ...]:
-    visible = dataset.visible(Visibility.OPEN)
+def _properties(texts: Texts, dataset: Dataset, seen: Visibility) -> tuple[Property, ...]:
     if "properties" not in texts:
-        return visible
-    asked = [_property("properties", word, dataset) for word in values.words("properties", texts["properties"])]
-    return tuple(asked)
+        return dataset.visible(seen)
+    words = values.words("properties", texts["properties"])
+    return tuple(_property("properties", word, dataset, seen) for word in words)
 
 
-def _property(parameter: str, name: str, dataset: Dataset) -> Property:
-    visible = {p.name: p for p in dataset.visible(Visibility.OPEN)}
+def _property(parameter: str, name: str, dataset: Dataset, seen: Visibility) -> Property:
+    visible = {p.name: p for p in dataset.visible(seen)}
     if name not in visible:
         raise UnknownName(
             f"Unknown property {shown(name)} in `{parameter}`; {dataset.name} has {', '.join(visible)}.",
@@ -156,7 +165,7 @@ def _property(parameter: str, name: str, dataset: Dataset) -> Property:
     return visible[name]
 
 
-def _where(texts: Texts, dataset: Dataset) -> tuple[Condition, ...]:
+def _where(texts: Texts, dataset: Dataset, seen: Visibility) -> tuple[Condition, ...]:
     if "where" not in texts:
         return ()
     conditions: list[Condition] = []
@@ -164,7 +173,7 @@ def _where(texts: Texts, dataset: Dataset) -> tuple[Condition, ...]:
         name, colon, text = word.partition(":")
         if not colon:
             raise QueryError(f"`where` is {shown(word)}; write property:value.", parameter="where")
-        prop = _property("where", name, dataset)
+        prop = _property("where", name, dataset, seen)
         if any(c.property is prop for c in conditions):
             raise QueryError(f"`where` asks {name} twice; all conditions must hold at once.", parameter="where")
         conditions.append(Condition(prop, values.stored_value(prop, text)))

@@ -11,8 +11,8 @@ from usp.models.query import EARTH_RADIUS_M, BBox, Near, Places, TimeWindow
 #: A parent stands for its children, and theirs: a charging station for its points and their connectors.
 _WITH_CHILDREN = """
     WITH RECURSIVE asked AS (
-        SELECT id, name FROM open.device WHERE name = ANY($1::text[])
-        UNION SELECT d.id, d.name FROM open.device d JOIN asked a ON d.parent_id = a.id
+        SELECT id, name FROM device WHERE name = ANY($1::text[])
+        UNION SELECT d.id, d.name FROM device d JOIN asked a ON d.parent_id = a.id
     ) SELECT id, name FROM asked
 """
 
@@ -36,8 +36,8 @@ async def device_ids(connection: Connection, places: Places, window: TimeWindow 
         conditions.append(f"d.category = ANY({arguments.add(list(places.categories), 'text[]')})")
     if at := placed(places, arguments):
         when = _when(window, arguments)
-        conditions.append(f"EXISTS (SELECT FROM open.placement l WHERE l.device_id = d.id AND {when} AND {at})")
-    sql = f"SELECT d.id FROM open.device d WHERE {' AND '.join(conditions)} ORDER BY d.id"
+        conditions.append(f"EXISTS (SELECT FROM placement l WHERE l.device_id = d.id AND {when} AND {at})")
+    sql = f"SELECT d.id FROM device d WHERE {' AND '.join(conditions)} ORDER BY d.id"
     return [row["id"] for row in await connection.fetch(sql, *arguments.values)]
 
 
@@ -83,7 +83,7 @@ def placements(places: Places, ids: list[int] | None, arguments: Arguments) -> s
         conditions.append(at)
     return (
         "placed AS MATERIALIZED (SELECT l.device_id, l.site, l.lon, l.lat, l.approximate, l.valid "
-        f"FROM open.placement l WHERE {' AND '.join(conditions)})"
+        f"FROM placement l WHERE {' AND '.join(conditions)})"
     )
 
 
@@ -105,7 +105,7 @@ async def _named_devices(connection: Connection, places: Places) -> list[int]:
 
 async def check_sites(connection: Connection, names: tuple[str, ...]) -> None:
     """Refuse a name that no visible site has."""
-    rows = await connection.fetch("SELECT name FROM open.site WHERE name = ANY($1::text[])", _identifiers(names))
+    rows = await connection.fetch("SELECT name FROM site WHERE name = ANY($1::text[])", _identifiers(names))
     found = {row["name"] for row in rows}
     for name in names:
         if name not in found:
@@ -123,6 +123,5 @@ async def _unknown(connection: Connection, what: str, name: str) -> UnknownName:
 
 async def nearest_name(connection: Connection, what: str, name: str) -> str | None:
     """The visible device or site whose name is most like this one."""
-    table = {"device": "open.device", "site": "open.site"}[what]
-    rows = await connection.fetch(f"SELECT name FROM {table} ORDER BY name LIMIT 5000")
+    rows = await connection.fetch(f"SELECT name FROM {what} ORDER BY name LIMIT 5000")
     return nearest(name, [row["name"] for row in rows])

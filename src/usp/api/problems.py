@@ -47,17 +47,56 @@ class TooSlow(UspError):
     """The database took too long over this question; ask for less, or in smaller parts."""
 
 
+class TooManyExports(UspError):
+    """As many exports are running as may at once; ask again in a few seconds."""
+
+
+class InvalidToken(UspError):
+    """The token is unknown, has expired or was revoked."""
+
+    challenge = 'Bearer realm="usp", error="invalid_token"'
+
+
+class TokenNeeded(UspError):
+    """This needs a token."""
+
+    # RFC 6750, 3.1: without a token, or with another scheme, there is no error code.
+    challenge = 'Bearer realm="usp"'
+
+
+class BadAuthorization(UspError):
+    """`Authorization` cannot be read."""
+
+    challenge = 'Bearer realm="usp", error="invalid_request"'
+
+
+class Forbidden(UspError):
+    """The token does not allow this."""
+
+    def __init__(self, detail: str, *, scope: str) -> None:
+        super().__init__(detail)
+        self.challenge = f'Bearer realm="usp", error="insufficient_scope", scope="{scope}"'
+
+
 #: The first class that fits decides.
 STATUS: dict[type[Exception], HTTPStatus] = {
     QueryError: HTTPStatus.BAD_REQUEST,
+    InvalidToken: HTTPStatus.UNAUTHORIZED,
+    TokenNeeded: HTTPStatus.UNAUTHORIZED,
+    BadAuthorization: HTTPStatus.BAD_REQUEST,
+    Forbidden: HTTPStatus.FORBIDDEN,
     NotFound: HTTPStatus.NOT_FOUND,
     NotAcceptable: HTTPStatus.NOT_ACCEPTABLE,
     TooSlow: HTTPStatus.SERVICE_UNAVAILABLE,
+    TooManyExports: HTTPStatus.SERVICE_UNAVAILABLE,
     DatabaseUnavailable: HTTPStatus.SERVICE_UNAVAILABLE,
     UspError: HTTPStatus.INTERNAL_SERVER_ERROR,
     asyncpg.PostgresError: HTTPStatus.INTERNAL_SERVER_ERROR,
     Exception: HTTPStatus.INTERNAL_SERVER_ERROR,
 }
+
+#: Their details are meant for whoever asked.
+_TOLD = (QueryError, NotFound, NotAcceptable, TokenNeeded, BadAuthorization, Forbidden)
 
 
 def status_of(error: Exception) -> HTTPStatus:
@@ -95,13 +134,16 @@ async def tell(request: Request, error: Exception) -> Response:
     if status_of(error) is HTTPStatus.INTERNAL_SERVER_ERROR or not isinstance(error, UspError):
         log.error("request_failed", path=request.url.path, query=request.url.query, exc_info=error)
         return problem(status_of(error), "Something went wrong here; the server's log has the details.")
-    detail = error.detail if isinstance(error, QueryError | NotFound | NotAcceptable) else error.message
-    return problem(
+    detail = error.detail if isinstance(error, _TOLD) else error.message
+    response = problem(
         status_of(error),
         detail or error.message,
         parameter=getattr(error, "parameter", None),
         suggestion=getattr(error, "suggestion", None),
     )
+    if challenge := getattr(error, "challenge", None):
+        response.headers["WWW-Authenticate"] = challenge
+    return response
 
 
 async def tell_http(_: Request, error: Exception) -> Response:

@@ -1,4 +1,4 @@
-"""Readings and newest values: frozen queries to SQL over the views of schema `open`, which keep visibility."""
+"""Readings and newest values: frozen queries to SQL over the views of the reader's schema, which keep visibility."""
 
 from functools import partial
 
@@ -37,7 +37,7 @@ async def readings(query: ReadingQuery, database: Database) -> Selection:
         WITH {placed}
         SELECT r.time, r.device, l.site, l.lon, l.lat, {own}, {_flag_words(dataset, query.properties)} AS flags
         FROM (
-            SELECT r.* FROM open.{dataset.name} r WHERE {" AND ".join(conditions)}
+            SELECT r.* FROM {dataset.name} r WHERE {" AND ".join(conditions)}
             {order} LIMIT ${len(arguments.values) + 1}::bigint
         ) r
         LEFT JOIN placed l ON l.device_id = r.device_id AND l.valid @> r.time
@@ -71,7 +71,7 @@ async def latest(query: LatestQuery, database: Database) -> Selection:
         SELECT r.device, r.asked_time AS time, l.site, l.lon, l.lat, {_newest_columns(dataset, properties)}
         FROM (
             SELECT r.*, greatest({times}) AS asked_time
-            FROM open.{dataset.name}_latest r JOIN open.device d ON d.id = r.device_id
+            FROM {dataset.name}_latest r JOIN device d ON d.id = r.device_id
             WHERE coalesce(d.retired_at > now(), true) AND {" AND ".join(conditions)}
             ORDER BY r.device LIMIT ${len(arguments.values) + 1}::bigint
         ) r

@@ -1,8 +1,8 @@
-"""Devices and sites of the open registry, as lists."""
+"""Devices and sites of the registry, as lists."""
 
 from functools import partial
 
-from usp.api.database import Database
+from usp.api.auth import Reader
 from usp.api.paging import name_cursor
 from usp.api.places import check_sites, close, device_ids, inside, placements
 from usp.api.selection import Arguments, Column, ColumnType, Selection
@@ -39,47 +39,45 @@ SITE_COLUMNS = (
 )
 
 
-def open_datasets(kind: str) -> tuple[str, ...]:
-    """The datasets a kind of device reports that everybody may see."""
-    return tuple(name for name in KINDS[kind].datasets if DATASETS[name].visible(Visibility.OPEN))
+def datasets_of(kind: str, seen: Visibility) -> tuple[str, ...]:
+    """The datasets a kind of device reports, as far as they are seen."""
+    return tuple(name for name in KINDS[kind].datasets if DATASETS[name].visible(seen))
 
 
-_KIND_DATASETS = "CASE d.kind {} END".format(
-    " ".join(f"WHEN '{kind}' THEN '{';'.join(open_datasets(kind))}'" for kind in KINDS)
-)
-
-_DEVICES = f"""
+_DEVICES = """
     SELECT d.name AS device, nullif(d.title, '') AS title, d.kind, d.category, d.parent, l.site, l.lon, l.lat,
-        l.approximate, d.interval, d.retired_at, {_KIND_DATASETS} AS datasets
-    FROM open.device d LEFT JOIN placed l ON l.device_id = d.id AND l.valid @> now()
+        l.approximate, d.interval, d.retired_at, {datasets} AS datasets
+    FROM device d LEFT JOIN placed l ON l.device_id = d.id AND l.valid @> now()
 """
 
 _SITES = """
     SELECT s.name AS site, nullif(s.title, '') AS title, nullif(s.address, '') AS address, s.lon, s.lat,
-        s.approximate, (SELECT count(*) FROM open.placement l JOIN open.device d ON d.id = l.device_id
+        s.approximate, (SELECT count(*) FROM placement l JOIN device d ON d.id = l.device_id
             WHERE l.site_id = s.id AND l.valid @> now() AND coalesce(d.retired_at > now(), true)) AS devices
-    FROM open.site s
+    FROM site s
 """
 
 
-async def devices(places: Places, page: Page, database: Database) -> Selection:
+async def devices(places: Places, page: Page, reader: Reader) -> Selection:
     """Devices in the order of their names, where they stand now."""
-    async with database.connection() as connection:
+    async with reader.database.connection() as connection:
         ids = await device_ids(connection, places, None)
     arguments = Arguments()
-    sql = f"WITH {placements(Places(), ids, arguments)} {_DEVICES}"
+    listed = " ".join(f"WHEN '{kind}' THEN '{';'.join(datasets_of(kind, reader.visibility))}'" for kind in KINDS)
+    rows = _DEVICES.format(datasets=f"CASE d.kind {listed} END")
+    sql = f"WITH {placements(Places(), ids, arguments)} {rows}"
     conditions = []
     if ids is not None:
         conditions.append(f"d.id = ANY({arguments.add(ids, 'int[]')})")
     return _listed("devices", sql, "d", DEVICE_COLUMNS, conditions, arguments, page)
 
 
-async def sites(places: Places, page: Page, database: Database) -> Selection:
-    """Sites where open devices stand or stood, in the order of their names."""
+async def sites(places: Places, page: Page, reader: Reader) -> Selection:
+    """Sites where visible devices stand or stood, in the order of their names."""
     arguments = Arguments()
     conditions = []
     if places.sites:
-        async with database.connection() as connection:
+        async with reader.database.connection() as connection:
             await check_sites(connection, places.sites)
         conditions.append(f"s.name = ANY({arguments.add(list(places.sites), 'text[]')})")
     if places.bbox is not None:

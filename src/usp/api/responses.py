@@ -9,7 +9,7 @@ from starlette.responses import Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
 from usp.api.database import Database
-from usp.api.extent import Extents
+from usp.api.figures import FigureBoard
 from usp.api.paging import next_url
 from usp.api.representations import Format, choose
 from usp.api.representations.json import JSON, document
@@ -60,16 +60,11 @@ def one(content: Any, status: int = 200) -> Response:
     return Response(document(content), status, {"Vary": "Accept"}, JSON.content_type)
 
 
-def open_data(request: Request) -> Database:
-    """The database as everybody may see it."""
-    return cast("Database", request.app.state.open_data)
-
-
 def operations(request: Request) -> Database:
     """The database as the platform itself sees it; for its health only."""
     return cast("Database", request.app.state.operations)
 
 
-def extents(request: Request) -> Extents:
-    """From when to when there are open readings."""
-    return cast("Extents", request.app.state.extents)
+def board(request: Request) -> FigureBoard:
+    """The platform's figures."""
+    return cast("FigureBoard", request.app.state.board)

@@ -146,9 +146,7 @@ class PrivateApt:
         """Everything that these packages need, themselves included."""
         result = self._run("apt-get", "--simulate", "install", *names)
         if result.returncode != 0:
-            raise EmbeddedUnavailable(
-                f"Debian {SUITE} does not offer {', '.join(names)} for {architecture()}."
-            )
+            raise EmbeddedUnavailable(f"Debian {SUITE} does not offer {', '.join(names)} for {architecture()}.")
         return [line.split()[1] for line in result.stdout.splitlines() if line.startswith("Inst ")]
 
     def download(self, names: list[str], folder: Path) -> list[Path]:

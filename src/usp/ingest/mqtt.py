@@ -166,6 +166,9 @@ class MqttSource:
         while True:
             await asyncio.sleep(1)
             self._client.loop_misc()
+            # libuv stops watching a socket that was reset (POLLERR), and tells nobody.
+            while not self._paused and self._read():  # noqa: ASYNC110 - others get their turn
+                await asyncio.sleep(0)
 
     def acknowledge(self, messages: Sequence[Received]) -> None:
         """Tell the broker that these are ours now, in the order of their receipt (MQTT 3.1.1, 4.6)."""
@@ -274,19 +277,21 @@ class MqttSource:
         if self._socket is sock:
             self._loop.add_writer(sock.fileno(), self._write)
 
-    def _read(self) -> None:
+    def _read(self) -> bool:
+        """Read once; whether anything came."""
         sock = self._socket
         if sock is None:
-            return
-        more = sock.fill()
+            return False
+        came = sock.fill()
         while self._socket is sock:
             if messages := sock.take(self.connection):
                 self._heard_at = self._loop.time()
                 self._deliver(messages)
             if not sock.is_for_paho() or self._client.loop_read():
                 break
-        if more and not self._paused:
+        if sock.hides_more() and not self._paused:
             self._loop.call_soon(self._read)
+        return came
 
     def _write(self) -> None:
         self._client.loop_write()

@@ -42,7 +42,7 @@ class PacketSocket:
         return getattr(self._sock, name)
 
     def fill(self) -> bool:
-        """Read once from the network; whether more waits there that no readable socket will announce."""
+        """Read once from the network; whether anything came."""
         try:
             data = self._sock.recv(_READ_SIZE)
         except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
@@ -51,6 +51,10 @@ class PacketSocket:
             data = b""
         self._ended = not data
         self._in += data
+        return bool(data)
+
+    def hides_more(self) -> bool:
+        """Whether decrypted bytes wait that no readable socket will announce."""
         return isinstance(self._sock, ssl.SSLSocket) and self._sock.pending() > 0
 
     def take(self, connection: int) -> list[Received]:

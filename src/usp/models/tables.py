@@ -30,7 +30,15 @@ from sqlalchemy.dialects.postgresql import JSONB, REAL, TSTZRANGE, ExcludeConstr
 from sqlalchemy.schema import CreateIndex, CreateTable
 from sqlalchemy.types import TypeEngine
 
-from usp.models.dataset import ROW_FLAG_NAMES, Aggregation, Dataset, Property, ValueType, Visibility
+from usp.models.dataset import (
+    ROW_FLAG_NAMES,
+    VISIBILITY_ORDER,
+    Aggregation,
+    Dataset,
+    Property,
+    ValueType,
+    Visibility,
+)
 from usp.models.datasets import DATASETS
 from usp.models.device import IDENTIFIER, KINDS, NEVER_OPEN
 
@@ -44,6 +52,7 @@ HOURLY_CHUNK = "90 days"
 READERS = {
     "open": ("usp_open", Visibility.OPEN),
     "restricted": ("usp_restricted", Visibility.RESTRICTED),
+    "ops": ("usp_ops", Visibility.OPS),
 }
 WRITER = "usp_writer"
 
@@ -424,7 +433,7 @@ def _view(dataset: Dataset, schema: str, table: str, columns: list[str]) -> str:
 
 def device_filter(schema: str) -> str:
     """Which devices `d` are visible in `schema`."""
-    visible = {"open": ("open",), "restricted": ("open", "restricted")}[schema]
+    visible = tuple(VISIBILITY_ORDER[: VISIBILITY_ORDER.index(READERS[schema][1]) + 1])
     return _one_of("d.visibility", visible) if len(visible) > 1 else f"d.visibility = '{visible[0]}'"
 
 

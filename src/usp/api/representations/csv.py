@@ -53,7 +53,7 @@ async def _copy(selection: Selection, database: Database, queue: asyncio.Queue[b
             gathered.clear()
 
     try:
-        async with database.connection() as connection, connection.transaction(readonly=True):
+        async with database.export() as connection, connection.transaction(readonly=True):
             # How long an export takes is up to the client.
             await connection.execute("SET LOCAL statement_timeout = 0")
             await connection.copy_from_query(

@@ -3,7 +3,7 @@
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from usp.api import details, params, responses
+from usp.api import auth, details, params, responses
 from usp.api.document import described
 
 router = APIRouter(prefix="/v1/datasets", tags=["datasets"])
@@ -12,17 +12,19 @@ router = APIRouter(prefix="/v1/datasets", tags=["datasets"])
 @router.get("", **described("datasets", params.DOCUMENT))
 async def list_datasets(request: Request) -> Response:
     """All datasets: properties with units and aggregation, licence, attribution, extent in time."""
+    reader = await auth.reader(request)
     texts = params.read(request.query_params.multi_items(), params.DOCUMENT)
     responses.json_only(request, texts)
-    found = await details.datasets(params.OPEN_DATASETS.values(), responses.extents(request))
+    found = await details.datasets(params.visible_datasets(reader.visibility).values(), reader)
     return responses.one({"data": found, "next": None})
 
 
 @router.get("/{dataset}", **described("dataset", params.DOCUMENT, "dataset"))
 async def one_dataset(request: Request, dataset: str) -> Response:
     """One dataset: properties with units and aggregation, licence, attribution, extent in time."""
-    chosen = params.dataset_named(dataset)
+    reader = await auth.reader(request)
+    chosen = params.dataset_named(dataset, reader.visibility)
     texts = params.read(request.query_params.multi_items(), params.DOCUMENT)
     responses.json_only(request, texts)
-    (found,) = await details.datasets([chosen], responses.extents(request))
+    (found,) = await details.datasets([chosen], reader)
     return responses.one(found)

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from usp.api import params, queries, responses
+from usp.api import auth, params, queries, responses
 from usp.api.document import described
 
 router = APIRouter(prefix="/v1/datasets", tags=["readings"])
@@ -23,12 +23,13 @@ async def readings(request: Request, dataset: str) -> Response:
     `clients:bottom_coded` was too small to be told; `time:arrival`, `time:network` and `time:gateway` say that the
     time is not the device's own, `late` that the reading came late.
     """
-    database = responses.open_data(request)
-    chosen = params.dataset_named(dataset)
+    reader = await auth.reader(request)
+    chosen = params.dataset_named(dataset, reader.visibility)
     texts = params.read(request.query_params.multi_items(), params.READINGS)
     format_ = responses.format_of(request, texts)
-    query = params.reading_query(texts, chosen, paged=format_.paged, now=datetime.now(UTC))
-    return await responses.rows(request, await queries.readings(query, database), format_, database)
+    now, seen = datetime.now(UTC), reader.visibility
+    query = params.reading_query(texts, chosen, paged=format_.paged, now=now, seen=seen)
+    return await responses.rows(request, await queries.readings(query, reader.database), format_, reader.database)
 
 
 @router.get("/{dataset}/latest", **described("latest", params.LATEST, "dataset"))
@@ -38,9 +39,9 @@ async def latest(request: Request, dataset: str) -> Response:
     `time` is the newest of the asked properties' times; site and position are the present ones. Devices that were
     taken out of service are left out. Ordered by device.
     """
-    database = responses.open_data(request)
-    chosen = params.dataset_named(dataset)
+    reader = await auth.reader(request)
+    chosen = params.dataset_named(dataset, reader.visibility)
     texts = params.read(request.query_params.multi_items(), params.LATEST)
     format_ = responses.format_of(request, texts)
-    query = params.latest_query(texts, chosen, paged=format_.paged)
-    return await responses.rows(request, await queries.latest(query, database), format_, database)
+    query = params.latest_query(texts, chosen, paged=format_.paged, seen=reader.visibility)
+    return await responses.rows(request, await queries.latest(query, reader.database), format_, reader.database)
