@@ -32,7 +32,7 @@ COMMANDS = {
 }
 
 # In which order they are ended, and how long each may take: nothing new comes in, what has come in is stored.
-ENDING = (("simulators", 1.5), ("ingest", 4.0), ("api", 1.5))
+ENDING = (("simulators", 1.5), ("ingest", 8.0), ("api", 1.5))
 
 CLIENTS = ("mosquitto_pub", "mosquitto_sub", "psql", "pg_dump", "pg_restore")
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)

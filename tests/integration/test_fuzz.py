@@ -53,7 +53,10 @@ class Town:
         """Send them through; returns what was counted."""
         sent = [Sent(topic, payload, next(self.arrivals)) for topic, payload in messages]
         before = await self.totals()
-        await self.writer.commit(self.connection, self.pipeline.process_all(sent))
+        while sent:
+            batch, number = self.pipeline.next_batch(sent)
+            await self.writer.commit(self.connection, batch)
+            sent = sent[number:]
         return {what: n - before.get(what, 0) for what, n in (await self.totals()).items()}
 
     async def totals(self) -> dict[str, int]:
@@ -80,6 +83,7 @@ async def town(database_url: str, db: Any) -> AsyncIterator[Town]:
 
 
 topics = st.one_of(
+    st.just("usp/v1"),
     st.sampled_from([f"usp/v1/{device.name}/up" for device in DEVICES]),
     st.sampled_from(
         ["usp/v1/", "usp/v1//up", "usp/v1/a/b/up", "usp/v1/of-timed/down", "usp/v1/+/up", "usp/v1/nobody/up"]
@@ -124,6 +128,10 @@ payloads = st.one_of(items.map(orjson.dumps), st.lists(items, max_size=4).map(or
 @example(messages=[("usp/v1/of-timed/up", b" " * 2_000_001)])
 @example(messages=[("usp/v1/of-timed/up", b'{"a\\u0000b":"\\u0000","laeq":61,"no2":1e39}')])
 @example(messages=[("usp/v1/of-timed/up", b'{"time":1764547200,"no2":3.4028236e38,"no":-0.0}')])
+@example(messages=[("usp/v1", b"{}")])
+@example(messages=[("usp/v1/of-timed/up", b'{"no2":1,"x":' + b"[" * 300 + b"]" * 300 + b"}")])
+@example(messages=[("usp/v1/of-timed/up", orjson.dumps([{"no2": n} for n in range(10_000)]))])
+@example(messages=[("usp/v1/of-timed/up", orjson.dumps([0] * 10_001))])
 @example(messages=[("usp/v1/of-timed/up", b'{"no2":"\\ud800"}'), ("usp/v1/of-timed/up", b"\xff{}")])
 async def test_nothing_that_is_sent_can_stop_the_worker(town: Town, messages: list[tuple[str, bytes]]) -> None:
     """Each message gets through, received = stored + duplicate + rejected, and no item is our own failure."""
@@ -173,3 +181,46 @@ async def test_a_failure_of_our_own_leaves_the_other_messages_alone(
     last = await town.connection.fetchrow("SELECT reason, payload FROM usp.rejection ORDER BY id DESC LIMIT 1")
     assert tuple(last) == ("internal_error", b'{"what":1}')
     await town.connection.execute("DELETE FROM usp.rejection WHERE reason = 'internal_error'")
+
+
+async def test_rows_of_one_batch_with_one_key_are_applied_in_order_of_arrival(town: Town) -> None:
+    """What is empty is completed, what is equal (as stored) is nothing, and what differs is kept out."""
+    await town.connection.execute("DELETE FROM usp.air_quality_latest")
+    at = {"time": "2025-06-06T06:06:06Z"}
+    values: list[dict[str, float]] = [
+        {"no2": 12.1},
+        {"no2": 12.1, "co": 0.4},
+        {"co": 0.5, "o3": 7},
+        {"o3": 7},
+        {"o3": 8},
+        {"no2": 12.1},
+    ]
+    sent = [{**at, **value} for value in values]
+    counted = await town.take([("usp/v1/of-timed/up", orjson.dumps(sent))])
+    assert {w: counted[w] for w in ("received", "stored", "duplicate", "rejected", "value_refused")} == {
+        "received": 6,
+        "stored": 3,
+        "duplicate": 2,
+        "rejected": 1,
+        "value_refused": 1,
+    }
+    row = "SELECT no2::text, co::text, o3::text FROM usp.air_quality WHERE time = '2025-06-06 06:06:06Z'"
+    assert tuple(await town.connection.fetchrow(row)) == ("12.1", "0.4", "7")
+    latest = "SELECT no2::text, co::text, o3::text FROM usp.air_quality_latest WHERE o3_time = '2025-06-06 06:06:06Z'"
+    assert tuple(await town.connection.fetchrow(latest)) == ("12.1", "0.4", "7")
+
+
+async def test_a_commit_whose_answer_was_lost_is_recognised(town: Town) -> None:
+    """A batch knows whether it was the last that this slot committed, so it is counted once."""
+    message = Sent("usp/v1/of-timed/up", b'{"time":"2025-07-07T07:07:07Z","no2":1}', next(town.arrivals))
+    batch, _ = town.pipeline.next_batch([message])
+    assert not await town.writer.has_committed(town.connection, batch)
+    await town.writer.commit(town.connection, batch)
+    assert await town.writer.has_committed(town.connection, batch)
+
+
+async def test_a_rejected_message_is_kept_to_the_byte(town: Town) -> None:
+    """Spaces, repeated keys and long numbers survive, where the message is one item."""
+    payload = b'{"no2" : 99999999999999999999999999999999999999999999,  "no2":1e39}'
+    await town.take([("usp/v1/of-timed/up", payload)])
+    assert await town.connection.fetchval("SELECT payload FROM usp.rejection ORDER BY id DESC LIMIT 1") == payload

@@ -194,6 +194,27 @@ async def test_two_workers_share_and_the_living_takes_over_from_the_dead(town: T
             await all_stored(town, count + 100)
 
 
+async def test_a_stall_during_a_take_over_loses_nothing(town: Town, publisher: Publisher) -> None:
+    """The broker stands still while a dead worker's queue is being emptied: silence is not taken for its end."""
+    count = 60_000
+    with town.worker() as doomed:
+        await town.ready()
+        with town.worker():
+            await town.reaches("SELECT count(*) FROM usp.worker WHERE connected", 2)
+            doomed.kill()
+            publisher.send(range(count))
+            async with asyncio.timeout(30):
+                while "taking_over" not in (town.folder / "ingest.log").read_text():
+                    await asyncio.sleep(0.01)
+            process = town.broker.process
+            assert process is not None
+            process.send_signal(signal.SIGSTOP)
+            await asyncio.sleep(4)
+            process.send_signal(signal.SIGCONT)
+            await asyncio.to_thread(publisher.wait, count)
+            await all_stored(town, count)
+
+
 async def test_a_database_that_goes_away_is_waited_for(town: Town, publisher: Publisher) -> None:
     """While it is away nothing is acknowledged; when it is back the worker goes on by itself."""
     count = 10_000

@@ -56,6 +56,23 @@ async def test_one_poisonous_item_among_many_is_put_aside(database_url: str, bro
     assert tuple(rejection) == ("refused_by_database", "refused for the test", b'{"time":1700000321,"no2":666}')
 
 
+async def test_refused_and_odd_siblings_of_a_poisonous_item_stay_counted(
+    database_url: str, broker: Mosquitto, db: Any
+) -> None:
+    """Of five items in one array each gets its own outcome, also those refused before the database saw them."""
+    await refuse(db, "22003", 1_000_000)
+    before = await totals(db)
+    sent = [{"time": 1_690_000_000, "no2": 666}, {"time": 1_690_000_060, "no2": 1}, {"foo": 1}, {"no2": "x"},
+            {"time": 1_690_000_120, "no2": 3, "pm10": "x"}]  # fmt: skip
+    async with running(database_url, broker.url):
+        await send(broker, "lamp-1", sent)
+
+        async def counted() -> dict[str, int]:
+            return {w: n - before.get(w, 0) for w, n in (await totals(db)).items() if w != "rows"}
+
+        await eventually(counted, {"received": 5, "stored": 2, "rejected": 3, "value_refused": 1})
+
+
 @pytest.mark.parametrize("sqlstate", ["40001", "40P01", "53100", "53300", "57P01", "55P03"])
 async def test_what_passes_is_tried_again(database_url: str, broker: Mosquitto, db: Any, sqlstate: str) -> None:
     """Deadlock, serialization failure, full disk, connection limit, shutdown, lock: nothing is lost or rejected."""

@@ -1,6 +1,8 @@
 """What is written together: rows by dataset, rejections, counts. Filled by the pipeline, emptied by the writer."""
 
+import secrets
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, NamedTuple
@@ -26,7 +28,10 @@ class CountKey(NamedTuple):
 
 
 class Item(NamedTuple):
-    """One reading as sent, and who sent it; kept until its outcome is known."""
+    """One reading as sent, and who sent it; kept until its outcome is known.
+
+    `raw` is the decoded item of an array, None where the message is one item.
+    """
 
     door: str
     topic: str
@@ -38,7 +43,7 @@ class Item(NamedTuple):
     received_at: datetime
 
     def payload(self) -> bytes:
-        """The item's own bytes; the whole message's where it could not be split, or goes too deep to be written."""
+        """The item's own bytes; an element of an array is written anew, unless it goes too deep for that."""
         if self.raw is None:
             return self.message
         try:
@@ -57,45 +62,58 @@ class Rejection(NamedTuple):
 
 @dataclass(slots=True)
 class Rows:
-    """Rows of one dataset with unique keys, and the item each belongs to."""
+    """Rows of one dataset with unique keys, and the item each belongs to.
+
+    `followers` are rows that came later for a key that was there: they are applied to it in order of arrival.
+    """
 
     rows: list[Row] = field(default_factory=list)
     items: list[int] = field(default_factory=list)
     keys: dict[tuple[int, datetime], int] = field(default_factory=dict)
+    followers: list[tuple[Row, int]] = field(default_factory=list)
+
+    def add(self, row: Row, item: int) -> None:
+        """Take in a row of an item."""
+        key = (row[1], row[0])
+        if key in self.keys:
+            self.followers.append((row, item))
+            return
+        self.keys[key] = len(self.rows)
+        self.rows.append(row)
+        self.items.append(item)
 
 
 @dataclass(slots=True)
 class Batch:
-    """A batch. Rows that meet the same key go into successive rounds, so they are applied in order of arrival."""
+    """What is written in one transaction."""
 
     items: list[Item] = field(default_factory=list)
     row_counts: list[int] = field(default_factory=list)
-    rounds: dict[str, list[Rows]] = field(default_factory=dict)
+    rows: dict[str, Rows] = field(default_factory=dict)
     rejections: list[Rejection] = field(default_factory=list)
     counts: Counter[CountKey] = field(default_factory=Counter)
     unmapped: dict[tuple[int | None, str], tuple[int, Any, datetime]] = field(default_factory=dict)
+    #: Tells this batch from the one before, should the answer to its commit be lost.
+    token: int = field(default_factory=lambda: secrets.randbits(63))
 
-    def add_item(self, item: Item, row_count: int) -> int:
-        """Take in an item; returns its number."""
+    def __len__(self) -> int:
+        """How many items have come in, whatever became of them."""
+        return len(self.items) + len(self.rejections)
+
+    def add_item(self, item: Item, rows: list[tuple[str, Row]]) -> None:
+        """Take in an item that became rows of datasets."""
+        number = len(self.items)
         self.items.append(item)
-        self.row_counts.append(row_count)
-        return len(self.items) - 1
+        self.row_counts.append(len(rows))
+        for dataset, row in rows:
+            found = self.rows.get(dataset)
+            if found is None:
+                found = self.rows[dataset] = Rows()
+            found.add(row, number)
 
-    def add_row(self, dataset: str, row: Row, item: int) -> None:
-        """Take in a row of an item."""
-        key = (row[1], row[0])
-        rounds = self.rounds.get(dataset)
-        if rounds is None:
-            rounds = self.rounds[dataset] = [Rows()]
-        for rows in rounds:
-            if key not in rows.keys:
-                break
-        else:
-            rows = Rows()
-            rounds.append(rows)
-        rows.keys[key] = len(rows.rows)
-        rows.rows.append(row)
-        rows.items.append(item)
+    def receive(self, door: str, kind: str, count: int) -> None:
+        """Count items at the door, before anything is known of them."""
+        self.counts[CountKey(door, kind, "", "received", "")] += count
 
     def reject(self, item: Item, refusal: Refusal, *, whole_item: bool) -> None:
         """Record a refusal, and count it once: as a rejected item, or as a refused value beside stored ones."""
@@ -103,13 +121,29 @@ class Batch:
         what = "rejected" if whole_item else "value_refused"
         self.counts[CountKey(item.door, item.kind, "", what, refusal.reason)] += 1
 
-    def count_refused(self, other: "Batch") -> None:
-        """Count another batch's receipts, with all its items as rejected: the database takes none of them."""
-        self.counts.update(other.counts)
-        for item in other.items:
-            self.counts[CountKey(item.door, item.kind, "", "rejected", Reason.REFUSED_BY_DATABASE)] += 1
-
     def count_unmapped(self, device: int | None, name: str, value: Any, at: datetime) -> None:
         """Count a field that belongs to no property, with its last value."""
         count = self.unmapped.get((device, name), (0,))[0]
         self.unmapped[device, name] = (count + 1, value, at)
+
+    def split(self) -> Iterator["Batch"]:
+        """The same in parts: each item with rows by itself, and one part for all the rest."""
+        rest = Batch(rejections=self.rejections, counts=self.counts.copy(), unmapped=self.unmapped)
+        rows_of: dict[int, list[tuple[str, Row]]] = {}
+        for dataset, rows in self.rows.items():
+            for row, owner in [*zip(rows.rows, rows.items, strict=True), *rows.followers]:
+                rows_of.setdefault(owner, []).append((dataset, row))
+        for number, item in enumerate(self.items):
+            part = Batch()
+            part.receive(item.door, item.kind, 1)
+            rest.receive(item.door, item.kind, -1)
+            part.add_item(item, rows_of[number])
+            yield part
+        yield rest
+
+    def refused(self, reason: Reason, detail: str) -> "Batch":
+        """The same with all items that had rows rejected instead."""
+        refused = Batch(rejections=[*self.rejections], counts=self.counts.copy(), unmapped=self.unmapped)
+        for item in self.items:
+            refused.reject(item, Refusal(reason, detail), whole_item=True)
+        return refused

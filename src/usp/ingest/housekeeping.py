@@ -3,10 +3,11 @@
 import asyncio
 import os
 import socket
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Any
 
 import structlog
 
@@ -43,7 +44,7 @@ class Housekeeping:
         database_url: str,
         registry: Registry,
         state: Callable[[], State],
-        take_over: Callable[[int], Awaitable[None]],
+        take_over: Callable[[int], Coroutine[Any, Any, None]],
     ) -> None:
         self._url = database_url
         self._registry = registry
@@ -52,6 +53,8 @@ class Housekeeping:
         self._changed = asyncio.Event()
         self._started_at = datetime.now(UTC)
         self._done_at: dict[str, float] = {}
+        self._taking: asyncio.Task[None] | None = None
+        self._taken = 0
 
     async def run(self) -> None:
         """Until cancelled; the database may go away meanwhile."""
@@ -69,6 +72,9 @@ class Housekeeping:
             except LOST as error:
                 log.warning("housekeeping_interrupted", error=str(error) or repr(error))
             finally:
+                if self._taking is not None:
+                    self._taking.cancel()
+                    self._taking = None
                 if connection is not None:
                     connection.terminate()
             await asyncio.sleep(1)
@@ -114,7 +120,17 @@ class Housekeeping:
         )
 
     async def _look_for_dead(self, connection: Connection, own: int) -> None:
-        """Messages that the broker keeps for a dead worker's session wait until somebody takes its name."""
+        """Messages that the broker keeps for a dead worker's session wait until somebody takes its name.
+
+        One at a time, beside everything else. The lock is held by this connection, and goes with it.
+        """
+        if self._taking is not None:
+            if not self._taking.done():
+                return
+            self._taking.result()
+            self._taking = None
+            await connection.execute("DELETE FROM usp.worker WHERE slot = $1", self._taken)
+            await connection.execute("SELECT pg_advisory_unlock($1, $2)", SLOT_LOCKS, self._taken)
         dead = await connection.fetch(
             "SELECT slot FROM usp.worker WHERE slot <> $1 AND heartbeat_at < now() - $2::text::interval ORDER BY slot",
             own,
@@ -122,11 +138,9 @@ class Housekeeping:
         )
         for (slot,) in dead:
             if await connection.fetchval("SELECT pg_try_advisory_lock($1, $2)", SLOT_LOCKS, slot):
-                try:
-                    await self._take_over(slot)
-                    await connection.execute("DELETE FROM usp.worker WHERE slot = $1", slot)
-                finally:
-                    await connection.execute("SELECT pg_advisory_unlock($1, $2)", SLOT_LOCKS, slot)
+                self._taken = slot
+                self._taking = asyncio.create_task(self._take_over(slot), name=f"take-over-{slot}")
+                return
 
 
 async def refresh(connection: Connection, registry: Registry) -> None:

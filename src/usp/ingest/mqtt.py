@@ -62,13 +62,14 @@ class MqttSource:
         self._deliver = deliver
         self._lost = lost
         self.connection = next(_CONNECTIONS)
-        self._heard_at = 0.0
+        self.heard = 0
         self._session_present = False
         self._paused = False
         self._leaving = False
         self._socket: PacketSocket | None = None
         self._loop = asyncio.get_running_loop()
         self._up: asyncio.Future[None] = self._loop.create_future()
+        self._left: asyncio.Future[None] = self._loop.create_future()
         self._down = asyncio.Event()
         self.connected = False
         self._user = parts.username
@@ -90,6 +91,7 @@ class MqttSource:
         client.on_connect = self._on_connect
         client.on_disconnect = self._on_disconnect
         client.on_subscribe = self._on_subscribe
+        client.on_unsubscribe = self._on_unsubscribe
         client.on_socket_open = self._on_loop(self._socket_open)
         client.on_socket_close = lambda _c, _u, sock: self._socket_close(sock)
         client.on_socket_register_write = self._on_loop(self._want_write)
@@ -101,12 +103,6 @@ class MqttSource:
             client.username_pw_set(unquote(self._user), unquote(self._password) if self._password else None)
         if self._tls:
             client.tls_set()
-
-    def _on_connected(self, done: asyncio.Event) -> Callable[[Any, Any, Any, Any, Any], None]:
-        def callback(_c: Any, _u: Any, _f: Any, _r: Any, _p: Any) -> None:
-            self._loop.call_soon_threadsafe(done.set)
-
-        return callback
 
     def _on_loop(self, action: Callable[[Any], None]) -> Callable[[Any, Any, Any], None]:
         """The TCP connection is made in another thread, and the event loop belongs to this one."""
@@ -159,7 +155,6 @@ class MqttSource:
         async with asyncio.timeout(CONNECT_TIMEOUT_S):
             await self._up
         self.connected = True
-        self._heard_at = self._loop.time()
         log.info("broker_connected", broker=self._broker, session_present=self._session_present)
 
     async def _keep_alive(self) -> None:
@@ -192,29 +187,17 @@ class MqttSource:
                 self._loop.add_reader(self._socket.fileno(), self._read)
                 self._loop.call_soon(self._read)
 
-    def quiet_for(self) -> float:
-        """Seconds since the last message, or since the connection was made."""
-        return self._loop.time() - self._heard_at if self.connected else 0.0
-
-    async def leave_group(self, subscriptions: Sequence[str]) -> None:
-        """Wait for a connection, and let nothing more be queued for this session."""
-        while not self.connected:  # noqa: ASYNC110 - it comes and goes
-            await asyncio.sleep(0.1)
+    async def leave_group(self, subscriptions: Sequence[str]) -> bool:
+        """Let nothing more be queued for this session; whether the broker has answered."""
+        if not self.connected:
+            return False
+        self._left = self._loop.create_future()
         self._client.unsubscribe(list(subscriptions))
-
-    async def end_session(self) -> None:
-        """Let the broker forget this session; a clean start under the same name does that in every version."""
-        client = paho.Client(CallbackAPIVersion.VERSION2, client_id=self._client_id, clean_session=True)
-        self._prepare(client)
-        done = asyncio.Event()
-        client.on_connect = self._on_connected(done)
-        await asyncio.to_thread(client.connect, self._host, self._port)
-        client.loop_start()
         with suppress(TimeoutError):
             async with asyncio.timeout(CONNECT_TIMEOUT_S):
-                await done.wait()
-        client.disconnect()
-        await asyncio.to_thread(client.loop_stop)
+                await self._left
+                return True
+        return False
 
     async def close(self) -> None:
         """Send what is to be sent and leave; the session and its queue stay with the broker."""
@@ -243,6 +226,10 @@ class MqttSource:
             self._fail(f"{self._broker} refuses a subscription to {', '.join(refused)}.")
         else:
             self._is_up()
+
+    def _on_unsubscribe(self, _c: Any, _u: Any, _mid: int, _reasons: Any, _p: Any) -> None:
+        if not self._left.done():
+            self._left.set_result(None)
 
     def _is_up(self) -> None:
         if not self._up.done():
@@ -274,7 +261,7 @@ class MqttSource:
             self._socket = None
 
     def _want_write(self, sock: PacketSocket) -> None:
-        if self._socket is sock:
+        if self._socket is sock and sock.fileno() >= 0:
             self._loop.add_writer(sock.fileno(), self._write)
 
     def _read(self) -> bool:
@@ -285,7 +272,7 @@ class MqttSource:
         came = sock.fill()
         while self._socket is sock:
             if messages := sock.take(self.connection):
-                self._heard_at = self._loop.time()
+                self.heard += len(messages)
                 self._deliver(messages)
             if not sock.is_for_paho() or self._client.loop_read():
                 break

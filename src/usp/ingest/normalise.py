@@ -20,7 +20,7 @@ from usp.models.reasons import Reason
 
 #: A reading that comes later than this after its measuring time is flagged `late`.
 LATE_AFTER = timedelta(hours=1)
-MAX_PERIOD_S = 86400.0
+PERIODS_S = (0.001, 86400.0)
 
 _FLOAT32_MAX = 3.4028234663852886e38
 _FLOAT64_MAX = 1.7976931348623157e308
@@ -104,7 +104,9 @@ class Normaliser:
         self._slots.append(_Slot(dataset, at_start, blank))
         return len(self._slots) - 1
 
-    def __call__(self, device: int, item: dict[str, Any], received_at: datetime) -> Normalised:
+    def __call__(  # noqa: C901, PLR0912 - in pieces it would cost twice as much, for each value
+        self, device: int, item: dict[str, Any], received_at: datetime
+    ) -> Normalised:
         """Normalise one item of `device`. Raises Refused where no part of it can be stored."""
         time, flags = measuring_time(item.get("time"), received_at, self._zone)
         age = received_at - time
@@ -132,20 +134,23 @@ class Normaliser:
             row = rows.get(slot)
             if row is None:
                 row = rows[slot] = slots[slot].blank.copy()
-            elif row[column] is not None:
-                detail = f"Got {shown(value)}, and the same item says {shown(row[column])} under another name."
-                refused.append(self._refusal(target, name, Reason.CONFLICTING_VALUE, detail))
-                continue
-            if high > 0 and not low <= value <= high:
+            flagged = coded = 0
+            if bottom is not None and value < bottom[0]:
+                value, coded = 0, bottom[1]  # noqa: PLW2901
+            elif high > 0 and not low <= value <= high:
                 limit = _FLOAT32_MAX if target.property.type is ValueType.REAL else _FLOAT64_MAX
                 if not -limit <= value <= limit:
                     refused.append(self._refusal(target, name, Reason.OVERFLOW, f"Got {shown(value)}."))
                     continue
-                row[-4] |= bit
-            elif bottom is not None and value < bottom[0]:
-                value = 0  # noqa: PLW2901
-                row[-3] |= bottom[1]
+                flagged = bit
+            if row[column] is not None:
+                if row[column] != value:
+                    detail = f"Got {shown(value)}, and the same item says {shown(row[column])} under another name."
+                    refused.append(self._refusal(target, name, Reason.CONFLICTING_VALUE, detail))
+                continue
             row[column] = value
+            row[-4] |= flagged
+            row[-3] |= coded
             row[-1] |= bit
         return self._finish(device, item, received_at, time, flags, rows, Normalised([], refused, unmapped))
 
@@ -208,7 +213,7 @@ def _period_refusal(period: Any, dataset: str) -> Refusal | None:
     """Why values of a measuring interval cannot be stored with this length of it; None where they can."""
     if period is None:
         return Refusal(Reason.NO_INTERVAL, "Send `period` in seconds.", "period", dataset)
-    if type(period) not in (int, float) or not 0 < period <= MAX_PERIOD_S:
+    if type(period) not in (int, float) or not PERIODS_S[0] <= period <= PERIODS_S[1]:
         return Refusal(Reason.BAD_PERIOD, f"Got {shown(period)}.", "period", dataset)
     return None
 

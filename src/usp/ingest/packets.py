@@ -5,7 +5,9 @@ a tenth of that. The rest (connecting, subscribing, pings, whatever is malformed
 whole, one after the other, on what looks like any other socket.
 """
 
+import socket
 import ssl
+import time
 from collections.abc import Iterable
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
@@ -13,6 +15,8 @@ from typing import Any, NamedTuple
 
 #: What is read in one go and then cut up, so that other tasks, such as a commit, get their turn in between.
 _READ_SIZE = 128 * 1024
+#: How long a connection that we end may keep us.
+LAST_WORDS_S = 1.0
 _PUBACK = b"\x40\x02"
 _TICK = timedelta(microseconds=1)
 
@@ -133,9 +137,18 @@ class PacketSocket:
         return True
 
     def close(self) -> None:
-        """Send what can still be sent, and close."""
+        """Send what can still be sent, and close when the other side has read it.
+
+        Otherwise our next connection could overtake the last acknowledgements of this one, and the broker would send
+        again what they acknowledge.
+        """
         with suppress(OSError):
-            self.flush()
+            if not self._ended and self.flush():
+                self._sock.shutdown(socket.SHUT_WR)
+                self._sock.settimeout(LAST_WORDS_S)
+                deadline = time.monotonic() + LAST_WORDS_S
+                while self._sock.recv(_READ_SIZE) and time.monotonic() < deadline:
+                    pass
         self._sock.close()
 
 

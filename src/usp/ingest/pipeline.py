@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 import structlog
 
-from usp.ingest.batch import Batch, CountKey, Item
+from usp.ingest.batch import Batch, Item
 from usp.ingest.bridges.bridge import Bridge
 from usp.ingest.normalise import Normalised
 from usp.ingest.refusal import Refusal, Refused, shown
@@ -20,6 +20,8 @@ log = structlog.get_logger()
 UNMAPPED_PER_ITEM = 50
 
 
+#: Items in one transaction: enough to make its fixed cost small, few enough to stay below a second.
+BATCH_ITEMS = 5_000
 #: Bytes of one message that are still decoded; our broker takes no more either (max_packet_size).
 MAX_PAYLOAD = 2_000_000
 
@@ -47,12 +49,14 @@ class Pipeline:
         self._bridges = bridges
         self._registry = registry
 
-    def process_all(self, messages: Sequence[Message]) -> Batch:
-        """A batch of all messages. One that brings us to fall is left out and rejected: it must not stop the others."""
+    def next_batch(self, messages: Sequence[Message]) -> tuple[Batch, int]:
+        """A batch of the first messages, and of how many. One that brings us to fall must not stop the others."""
         fatal: dict[int, str] = {}
         while True:
             batch = Batch()
             for number, message in enumerate(messages):
+                if len(batch) >= BATCH_ITEMS:
+                    return batch, number
                 try:
                     if number in fatal:
                         raise Refused(Reason.INTERNAL_ERROR, fatal[number])
@@ -64,7 +68,7 @@ class Pipeline:
                     fatal[number] = f"{type(error).__name__}: {error}."
                     break
             else:
-                return batch
+                return batch, len(messages)
 
     def process(self, message: Message, batch: Batch) -> None:
         """One message: unwrap it into items, and let each become rows or a rejection. Raises Refused."""
@@ -73,25 +77,27 @@ class Pipeline:
         bridge = self._bridge(message.topic)
         address, raw_items = bridge.unwrap(message.topic, message.payload)
         device = self._registry.find(address)
-        kind = device.kind if device else ""
-        batch.counts[CountKey(bridge.door, kind, "", "received", "")] += len(raw_items)
+        batch.receive(bridge.door, device.kind if device else "", len(raw_items))
+        alone = len(raw_items) == 1
         for raw in raw_items:
-            self._process_item(_item(bridge.door, address, device, raw, message), device, batch)
+            item = _item(bridge.door, address, device, None if alone else raw, message)
+            self._process_item(item, raw, device, batch)
 
     def _bridge(self, topic: str) -> Bridge:
-        return next(bridge for bridge in self._bridges if topic.startswith(bridge.prefix))
+        """The bridge that reads the topic; the first one also answers for topics that are nobody's."""
+        return next((bridge for bridge in self._bridges if topic.startswith(bridge.prefix)), self._bridges[0])
 
     def _reject_whole(self, message: Message, refusal: Refusal, batch: Batch) -> None:
         bridge = self._bridge(message.topic)
         address = bridge.address(message.topic)
         item = _item(bridge.door, address, self._registry.find(address), None, message)
-        batch.counts[CountKey(bridge.door, item.kind, "", "received", "")] += 1
+        batch.receive(bridge.door, item.kind, 1)
         batch.reject(item, refusal, whole_item=True)
 
-    def _process_item(self, item: Item, device: KnownDevice | None, batch: Batch) -> None:
+    def _process_item(self, item: Item, raw: Any, device: KnownDevice | None, batch: Batch) -> None:
         """One item: find its device, normalise, add the rows."""
         try:
-            rows, refused, unmapped = _normalised(item, device)
+            rows, refused, unmapped = _normalised(item, raw, device)
         except Refused as error:
             batch.reject(item, error.refusal, whole_item=True)
             return
@@ -101,21 +107,19 @@ class Pipeline:
             reason = refused[0] if refused else Refusal(Reason.NO_KNOWN_FIELD, _fields_hint(unmapped))
             batch.reject(item, reason, whole_item=True)
             return
-        number = batch.add_item(item, len(rows))
-        for dataset, row in rows:
-            batch.add_row(dataset, row, number)
+        batch.add_item(item, rows)
         for refusal in refused:
             batch.reject(item, refusal, whole_item=False)
 
 
-def _normalised(item: Item, device: KnownDevice | None) -> Normalised:
+def _normalised(item: Item, raw: Any, device: KnownDevice | None) -> Normalised:
     if device is None:
         raise Refused(Reason.UNKNOWN_DEVICE, f"No device is called {shown(item.address)}.")
     if device.normaliser is None:
         raise Refused(Reason.NO_PROFILE, f"The device asks for {device.profile!r}.")
-    if type(item.raw) is not dict:
-        raise Refused(Reason.NOT_AN_OBJECT, f"Got {shown(item.raw)}.")
-    result = device.normaliser(device.id, item.raw, item.received_at)
+    if type(raw) is not dict:
+        raise Refused(Reason.NOT_AN_OBJECT, f"Got {shown(raw)}.")
+    result = device.normaliser(device.id, raw, item.received_at)
     if device.retired_at is not None and any(row[0] >= device.retired_at for _, row in result.rows):
         raise Refused(Reason.RETIRED_DEVICE, f"Retired at {device.retired_at.isoformat()}.")
     return result

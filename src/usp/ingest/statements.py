@@ -91,6 +91,14 @@ class DatasetStatements:
         """
 
     @cached_property
+    def standing(self) -> str:
+        """The rows of some devices and times, which are more than the pairs asked for."""
+        return (
+            f"SELECT {_quoted(self.columns)} FROM usp.{self.dataset.name} "
+            "WHERE device = ANY($1::integer[]) AND time = ANY($2::timestamptz[])"
+        )
+
+    @cached_property
     def complete(self) -> str:
         """Fill the empty columns of standing rows; a value brings its own flag, the row's flags stay."""
         period = "AND s.period = t.period " if self.dataset.interval else ""

@@ -43,11 +43,13 @@ def measuring_time(sent: Any, received_at: datetime, zone: ZoneInfo | None) -> t
 
 
 def _lenient_time(sent: str) -> datetime:
-    """RFC 3339, 5.6 allows lower-case t and z, and a leap second, which no clock of ours can show."""
+    """RFC 3339, 5.6 allows lower-case t and z, and the leap second that may end a day in UTC."""
     text = sent.upper()
     leap = text[17:19] == "60"
     try:
         time = datetime.fromisoformat(text[:17] + "59" + text[19:] if leap else text)
+        if leap and (time.tzinfo is None or time.astimezone(UTC).timetuple()[3:6] != (23, 59, 59)):
+            raise Refused(Reason.BAD_TIME, f"Got {shown(sent)}; a leap second ends a day in UTC.", "time")
         return time + timedelta(seconds=1) if leap else time
     except (ValueError, OverflowError):
         raise Refused(Reason.BAD_TIME, f"Got {shown(sent)}.", "time") from None

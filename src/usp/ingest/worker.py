@@ -17,8 +17,8 @@ from usp.ingest.packets import Received
 from usp.ingest.pipeline import Pipeline
 from usp.ingest.registry import Registry, publish_profiles
 from usp.ingest.session import NoSlot, Session
-from usp.ingest.writer import unstorable
 from usp.models.profile import DeviceProfile
+from usp.models.reasons import Reason
 from usp.settings import MqttVersion
 
 log = structlog.get_logger()
@@ -30,8 +30,6 @@ PAUSE_BYTES = 64 * 1024 * 1024
 COMMIT_TIMEOUT_S = 60.0
 BACKOFF_S = (0.1, 5.0)
 DRAIN_S = 5.0
-#: A dead worker's queue is empty when nothing has come out of it for so long.
-QUIET_S = 2.0
 
 #: Each message goes to one of the workers (MQTT 5, 4.8.2). What was retained before is no news, and is not sent.
 SUBSCRIPTIONS = [f"$share/usp/{topic}" for bridge in BRIDGES for topic in bridge.subscriptions]
@@ -130,15 +128,19 @@ class Worker:
         return State(self._session.slot or 0, self.in_flight, self.connected)
 
     async def _take_over(self, slot: int) -> None:
-        """Empty the queue that the broker keeps for a dead worker, and end its session."""
+        """Empty the queue that the broker keeps for a dead worker. Its session stays, without subscriptions."""
         log.warning("taking_over", slot=slot)
         source = self._source(slot, ())
         running = asyncio.create_task(source.run(), name=f"mqtt-{slot}")
         try:
-            await source.leave_group(SUBSCRIPTIONS)
-            while source.quiet_for() < QUIET_S or self._holds(source):  # noqa: ASYNC110 - silence is no event
-                await asyncio.sleep(QUIET_S / 4)
-            await source.end_session()
+            empty = False
+            while not empty:
+                await asyncio.sleep(0.2)
+                heard = source.heard
+                acknowledged = not self._holds(source)
+                # The broker answers in order: had anything been left when it had read our last acknowledgement, it
+                # would have come before the answer. Silence alone proves nothing.
+                empty = await source.leave_group(SUBSCRIPTIONS) and acknowledged and source.heard == heard
             log.info("taken_over", slot=slot)
         finally:
             running.cancel()
@@ -182,41 +184,46 @@ class Worker:
                         source.resume()
                 await asyncio.sleep(0)
 
-    async def _commit(self, messages: list[Received]) -> None:
-        """Write the messages, however long the database is away; what it can never take is isolated and rejected."""
-        wait = BACKOFF_S[0]
+    async def _commit(self, messages: Sequence[Received]) -> None:
+        """Write the messages, in as many transactions as their items need."""
+        while messages:
+            batch, count = self._pipeline.next_batch(messages)
+            await self._commit_batch(batch)
+            messages = messages[count:]
+            await asyncio.sleep(0)
+
+    async def _commit_batch(self, batch: Batch) -> None:
+        """However long the database is away; what it can never take is isolated and rejected."""
+        wait, unsure = BACKOFF_S[0], False
         while True:
-            batch = self._pipeline.process_all(messages)
             try:
-                await self._write(batch)
+                connection, writer = await self._session.ready()
+                async with asyncio.timeout(COMMIT_TIMEOUT_S):
+                    if unsure and await writer.has_committed(connection, batch):
+                        return
+                    unsure = True
+                    await writer.commit(connection, batch)
             except Exception as error:  # noqa: BLE001 - the table of verdicts decides
                 if verdict(error) is Verdict.POISON:
-                    await self._isolate(messages, batch, error)
+                    await self._isolate(batch, error)
                     return
                 await self._after_failure(error, wait)
                 wait = min(wait * 2, BACKOFF_S[1])
             else:
                 return
 
-    async def _write(self, batch: Batch) -> None:
-        connection, writer = await self._session.ready()
-        async with asyncio.timeout(COMMIT_TIMEOUT_S):
-            await writer.commit(connection, batch)
-
-    async def _isolate(self, messages: list[Received], batch: Batch, error: Exception) -> None:
-        """Halve until the one item is found that the database refuses; its siblings are stored."""
-        if len(messages) > 1:
-            middle = len(messages) // 2
-            await self._commit(messages[:middle])
-            await self._commit(messages[middle:])
-        elif len(batch.items) > 1:
-            for item in batch.items:
-                await self._commit([messages[0]._replace(payload=item.payload())])
+    async def _isolate(self, batch: Batch, error: Exception) -> None:
+        """Find the items that the database refuses; the others are stored."""
+        if len(batch.items) > 1 or (batch.items and batch.rejections):
+            for part in batch.split():
+                await self._commit_batch(part)
+        elif batch.items:
+            log.error("refused_by_database", topic=batch.items[0].topic, error=str(error))
+            await self._commit_batch(batch.refused(Reason.REFUSED_BY_DATABASE, str(error)))
         else:
-            log.error("refused_by_database", topic=messages[0].topic, error=str(error))
-            refused = Batch(rejections=[*batch.rejections, *(unstorable(item, error) for item in batch.items)])
-            refused.count_refused(batch)
-            await self._write(refused)
+            # Not even the rejections can be written: at least they are counted.
+            log.error("rejections_refused_by_database", count=len(batch.rejections), error=str(error))
+            await self._commit_batch(Batch(counts=batch.counts))
 
     async def _after_failure(self, error: Exception, wait: float) -> None:
         self._session.drop()

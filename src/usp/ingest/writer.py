@@ -1,26 +1,21 @@
 """A batch, one transaction: rows, newest values, rejections, counts. Whoever calls acknowledges afterwards."""
 
 import hashlib
-from bisect import bisect_left
 from collections import Counter
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
 import orjson
 
 from usp.db import Connection
 from usp.ingest.batch import RAW_LIMIT, Batch, CountKey, Item, Rejection, Rows
+from usp.ingest.followers import apply_followers
 from usp.ingest.latest import fold_latest
 from usp.ingest.normalise import Row
-from usp.ingest.refusal import Refusal, shown
+from usp.ingest.settled import Settled
 from usp.ingest.statements import DatasetStatements
 from usp.models.datasets import DATASETS
 from usp.models.reasons import Reason
-
-#: Upper bounds, in seconds, of the histogram of delays from measuring to commit.
-DELAY_BOUNDS_S = (0.5, 1, 2, 5, 10, 30, 60, 300, 3600)
-_DELAY_BOUNDS = [timedelta(seconds=s) for s in DELAY_BOUNDS_S]
-_DELAY_NAMES = [*(f"{s:g}" for s in DELAY_BOUNDS_S), "inf"]
 
 #: Rejections kept whole for each address and reason; of an unknown address more, since they wait for a replay.
 KEPT = 1_000
@@ -50,33 +45,36 @@ class Writer:
         """Write the whole batch or nothing. What comes out of the database about it is added to fresh counts."""
         async with connection.transaction():
             settled = Settled(batch)
-            for dataset in sorted(batch.rounds):
-                for number, rows in enumerate(batch.rounds[dataset]):
-                    await self._write_rows(connection, self._statements[dataset], rows, settled, again=number > 0)
+            for dataset in sorted(batch.rows):
+                await self._write_rows(connection, self._statements[dataset], batch.rows[dataset], settled)
             settled.close()
             await self._write_rejections(connection, [*batch.rejections, *settled.rejections])
             await self._write_unmapped(connection, batch)
             await self._write_counts(connection, batch.counts + settled.counts)
+            await connection.execute(
+                "INSERT INTO usp.batch (slot, token) VALUES ($1, $2) "
+                "ON CONFLICT (slot) DO UPDATE SET token = excluded.token",
+                self._slot,
+                batch.token,
+            )
+
+    async def has_committed(self, connection: Connection, batch: Batch) -> bool:
+        """Whether this is the batch that this slot committed last; asked where the answer to a commit was lost."""
+        token = await connection.fetchval("SELECT token FROM usp.batch WHERE slot = $1", self._slot)
+        return bool(token == batch.token)
 
     async def _write_rows(
-        self,
-        connection: Connection,
-        statements: DatasetStatements,
-        rows: Rows,
-        settled: "Settled",
-        *,
-        again: bool,
+        self, connection: Connection, statements: DatasetStatements, rows: Rows, settled: Settled
     ) -> None:
-        if again:
-            await connection.execute(f"DELETE FROM {statements.stage}")
-            await connection.execute(f"DELETE FROM {statements.latest_stage}")
         await connection.copy_records_to_table(statements.stage, records=rows.rows, columns=statements.columns)
         inserted = int((await connection.execute(statements.insert)).rpartition(" ")[2])
         kept = rows.rows
         if inserted < len(rows.rows):
-            kept = await self._settle_known(connection, statements, rows, settled, again=again)
+            kept = await self._settle_known(connection, statements, rows, settled)
+        if rows.followers:
+            kept = kept + await self._write_followers(connection, statements, rows, settled)
         settled.written(statements.dataset.name, rows.rows, inserted)
-        folded = fold_latest(statements.dataset, kept)
+        folded = fold_latest(statements.dataset, [row for row in kept if row[-1]])
         if folded:
             await connection.copy_records_to_table(
                 statements.latest_stage, records=folded, columns=statements.latest_columns
@@ -85,39 +83,47 @@ class Writer:
 
     @staticmethod
     async def _settle_known(
-        connection: Connection, statements: DatasetStatements, rows: Rows, settled: "Settled", *, again: bool
+        connection: Connection, statements: DatasetStatements, rows: Rows, settled: Settled
     ) -> list[Row]:
-        """Rows whose key was there already: complete, recognise, or keep out. Returns what now stands.
-
-        `again`: all keys were met in an earlier round of the same batch, so that rows equal in every column,
-        `received_at` included, are not the ones just inserted.
-        """
-        times = [row[0] for row in rows.rows]
-        window = (min(times), max(times))
+        """Rows whose key was there already: complete, recognise, or keep out. Returns what now stands."""
+        window = _window(rows.rows)
         met = await connection.fetch(statements.compare, *window)
         if any(record["fills"] and record["same_period"] for record in met):
             await connection.execute(statements.complete, *window)
         kept = dict(enumerate(rows.rows))
-        equal = set(kept) if again else set()
         bits = statements.dataset.bit
         for record in met:
             number = rows.keys[record["device"], record["time"]]
-            equal.discard(number)
             row, item = rows.rows[number], rows.items[number]
             if not record["same_period"]:
-                settled.conflict(item, statements, row, ["period"], record["standing"])
+                settled.conflict(item, statements, row, ["period"], orjson.loads(record["standing"]))
                 settled.nothing_new(item)
                 del kept[number]
                 continue
             if record["conflicts"]:
                 names = [name for name, bit in bits.items() if record["conflicts"] & bit]
-                settled.conflict(item, statements, row, names, record["standing"])
+                settled.conflict(item, statements, row, names, orjson.loads(record["standing"]))
                 kept[number] = [*row[:-1], row[-1] & ~record["conflicts"]]
             if not record["fills"]:
                 settled.nothing_new(item)
-        for number in equal:
-            settled.nothing_new(rows.items[number])
         return list(kept.values())
+
+    @staticmethod
+    async def _write_followers(
+        connection: Connection, statements: DatasetStatements, rows: Rows, settled: Settled
+    ) -> list[Row]:
+        """Rows that came, in the same batch, after another of their key. Returns what they have filled in."""
+        keys = {(row[1], row[0]) for row, _ in rows.followers}
+        records = await connection.fetch(
+            statements.standing, list({device for device, _ in keys}), list({time for _, time in keys})
+        )
+        standing = {(r["device"], r["time"]): dict(r) for r in records}
+        fillers = apply_followers(statements, standing, rows.followers, settled)
+        if fillers:
+            await connection.execute(f"DELETE FROM {statements.stage}")
+            await connection.copy_records_to_table(statements.stage, records=fillers, columns=statements.columns)
+            await connection.execute(statements.complete, *_window(fillers))
+        return fillers
 
     @staticmethod
     async def _write_rejections(connection: Connection, rejections: list[Rejection]) -> None:
@@ -207,66 +213,14 @@ async def _add_counts(
     )
 
 
-class Settled:
-    """What the database made of a batch: the outcome of each item, and what was kept out."""
-
-    def __init__(self, batch: Batch) -> None:
-        self._batch = batch
-        self._not_new: Counter[int] = Counter()
-        self._conflicts: dict[int, list[Refusal]] = {}
-        self.rejections: list[Rejection] = []
-        self.counts: Counter[CountKey] = Counter()
-
-    def written(self, dataset: str, rows: list[Row], inserted: int) -> None:
-        """Count the rows that are new, and how late all of them came."""
-        self.counts[CountKey("", "", dataset, "rows", "")] += inserted
-        now = datetime.now(UTC)
-        delays = Counter(bisect_left(_DELAY_BOUNDS, now - row[0]) for row in rows)
-        for bucket, count in delays.items():
-            self.counts[CountKey("", "", dataset, "delay", _DELAY_NAMES[bucket])] += count
-
-    def nothing_new(self, item: int) -> None:
-        """A row of the item filled nothing that was empty."""
-        self._not_new[item] += 1
-
-    def conflict(self, item: int, statements: DatasetStatements, row: Row, names: list[str], standing: str) -> None:
-        """Values of the row, or its period, contradict what stands."""
-        stands = orjson.loads(standing)
-        for name in names:
-            offered = row[statements.columns.index(name)]
-            detail = f"At {row[0].isoformat()} stands {shown(stands[name])}, got {shown(offered)}."
-            refusal = Refusal(Reason.CONFLICTING_VALUE, detail, name, statements.dataset.name)
-            self._conflicts.setdefault(item, []).append(refusal)
-
-    def close(self) -> None:
-        """Give each item its outcome: stored, where any of its rows is new or completed; duplicate; rejected."""
-        batch = self._batch
-        stored = Counter((item.door, item.kind) for item in batch.items)
-        for (door, kind), count in stored.items():
-            self.counts[CountKey(door, kind, "", "stored", "")] += count
-        for number, count in self._not_new.items():
-            if count < batch.row_counts[number]:
-                continue
-            item = batch.items[number]
-            self.counts[CountKey(item.door, item.kind, "", "stored", "")] -= 1
-            conflicts = self._conflicts.pop(number, None)
-            if conflicts is None:
-                self.counts[CountKey(item.door, item.kind, "", "duplicate", "")] += 1
-            else:
-                self._reject(item, conflicts[0], whole_item=True)
-        for number, conflicts in self._conflicts.items():
-            for refusal in conflicts:
-                self._reject(batch.items[number], refusal, whole_item=False)
-
-    def _reject(self, item: Item, refusal: Refusal, *, whole_item: bool) -> None:
-        self.rejections.append(Rejection(item, refusal, whole_item))
-        what = "rejected" if whole_item else "value_refused"
-        self.counts[CountKey(item.door, item.kind, "", what, refusal.reason.value)] += 1
-
-
 def _text(text: str) -> str:
     """Text as PostgreSQL can keep it: it refuses NUL characters in any text."""
     return text.replace("\x00", "\N{REPLACEMENT CHARACTER}")
+
+
+def _window(rows: list[Row]) -> tuple[datetime, datetime]:
+    times = [row[0] for row in rows]
+    return min(times), max(times)
 
 
 def _last_value(value: Any) -> str:
@@ -290,8 +244,3 @@ def _rejection_record(rejection: Rejection) -> tuple[Any, ...]:
         _text(refusal.field), refusal.reason.value, _text(refusal.detail), whole_item,
         payload if small else None, len(payload), None if small else hashlib.sha256(payload).digest(),
     )  # fmt: skip
-
-
-def unstorable(item: Item, error: Exception) -> Rejection:
-    """The rejection of an item whose row the database refuses for a reason of its own."""
-    return Rejection(item, Refusal(Reason.REFUSED_BY_DATABASE, _text(str(error))), whole_item=True)

@@ -260,6 +260,14 @@ def _counts(name: str, *leading: Column[object]) -> Table:
 ingest_total = _counts("ingest_total")
 ingest_minute = _counts("ingest_minute", Column("minute", _TIME, primary_key=True))
 
+batch = Table(
+    "batch",
+    metadata,
+    Column("slot", SmallInteger, primary_key=True, autoincrement=False),
+    Column("token", BigInteger, nullable=False),
+    postgresql_with={"fillfactor": 50},
+)
+
 worker = Table(
     "worker",
     metadata,

@@ -9,6 +9,8 @@ from usp.models.reasons import Reason
 
 _PREFIX = "usp/v1/"
 _SUFFIX = "/up"
+#: Items in one array; what is written in one transaction stays small.
+MAX_ITEMS = 10_000
 
 
 class NativeBridge:
@@ -36,5 +38,7 @@ class NativeBridge:
         if type(decoded) is list:
             if not decoded:
                 raise Refused(Reason.NOT_AN_OBJECT, "The array is empty.")
+            if len(decoded) > MAX_ITEMS:
+                raise Refused(Reason.TOO_LARGE, f"Got an array of {len(decoded):,}.")
             return address, decoded
         return address, [decoded]

@@ -1,0 +1,76 @@
+"""What the database made of a batch: the outcome of each item, and what was kept out."""
+
+from bisect import bisect_left
+from collections import Counter
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from usp.ingest.batch import Batch, CountKey, Item, Rejection
+from usp.ingest.normalise import Row
+from usp.ingest.refusal import Refusal, shown
+from usp.ingest.statements import DatasetStatements
+from usp.models.reasons import Reason
+
+#: Upper bounds, in seconds, of the histogram of delays from measuring to commit.
+DELAY_BOUNDS_S = (0.5, 1, 2, 5, 10, 30, 60, 300, 3600)
+_DELAY_BOUNDS = [timedelta(seconds=s) for s in DELAY_BOUNDS_S]
+_DELAY_NAMES = [*(f"{s:g}" for s in DELAY_BOUNDS_S), "inf"]
+
+
+class Settled:
+    """What the database made of a batch: the outcome of each item, and what was kept out."""
+
+    def __init__(self, batch: Batch) -> None:
+        self._batch = batch
+        self._not_new: Counter[int] = Counter()
+        self._conflicts: dict[int, list[Refusal]] = {}
+        self.rejections: list[Rejection] = []
+        self.counts: Counter[CountKey] = Counter()
+
+    def written(self, dataset: str, rows: list[Row], inserted: int) -> None:
+        """Count the rows that are new, and how late all of them came."""
+        self.counts[CountKey("", "", dataset, "rows", "")] += inserted
+        now = datetime.now(UTC)
+        delays = Counter(bisect_left(_DELAY_BOUNDS, now - row[0]) for row in rows)
+        for bucket, count in delays.items():
+            self.counts[CountKey("", "", dataset, "delay", _DELAY_NAMES[bucket])] += count
+
+    def nothing_new(self, item: int) -> None:
+        """A row of the item filled nothing that was empty."""
+        self._not_new[item] += 1
+
+    def conflict(
+        self, item: int, statements: DatasetStatements, row: Row, names: list[str], standing: Mapping[str, Any]
+    ) -> None:
+        """Values of the row, or its period, contradict what stands."""
+        for name in names:
+            offered = row[statements.columns.index(name)]
+            detail = f"At {row[0].isoformat()} stands {shown(standing[name])}, got {shown(offered)}."
+            refusal = Refusal(Reason.CONFLICTING_VALUE, detail, name, statements.dataset.name)
+            self._conflicts.setdefault(item, []).append(refusal)
+
+    def close(self) -> None:
+        """Give each item its outcome: stored, where any of its rows is new or completed; duplicate; rejected."""
+        batch = self._batch
+        stored = Counter((item.door, item.kind) for item in batch.items)
+        for (door, kind), count in stored.items():
+            self.counts[CountKey(door, kind, "", "stored", "")] += count
+        for number, count in self._not_new.items():
+            if count < batch.row_counts[number]:
+                continue
+            item = batch.items[number]
+            self.counts[CountKey(item.door, item.kind, "", "stored", "")] -= 1
+            conflicts = self._conflicts.pop(number, None)
+            if conflicts is None:
+                self.counts[CountKey(item.door, item.kind, "", "duplicate", "")] += 1
+            else:
+                self._reject(item, conflicts[0], whole_item=True)
+        for number, conflicts in self._conflicts.items():
+            for refusal in conflicts:
+                self._reject(batch.items[number], refusal, whole_item=False)
+
+    def _reject(self, item: Item, refusal: Refusal, *, whole_item: bool) -> None:
+        self.rejections.append(Rejection(item, refusal, whole_item))
+        what = "rejected" if whole_item else "value_refused"
+        self.counts[CountKey(item.door, item.kind, "", what, refusal.reason.value)] += 1
