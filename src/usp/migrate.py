@@ -5,6 +5,7 @@ from pathlib import Path
 from alembic import command
 from alembic.config import Config
 from alembic.script import ScriptDirectory
+from sqlalchemy.exc import DBAPIError
 
 from usp.errors import UspError
 
@@ -40,7 +41,13 @@ def head_revision() -> str:
 
 def migrate(database_url: str, revision: str = "head") -> None:
     """Upgrade to `revision`; in one transaction, so that a failure changes nothing."""
-    command.upgrade(alembic_config(database_url), revision)
+    try:
+        command.upgrade(alembic_config(database_url), revision)
+    except DBAPIError as error:
+        detail = str(error.orig).removeprefix(f"{type(error.orig)}: ").strip()
+        raise MigrationError(
+            f"{detail[:1].upper()}{detail[1:]}. What the account needs stands in docs/operations.md."
+        ) from error
 
 
 def downgrade(database_url: str, revision: str) -> None:

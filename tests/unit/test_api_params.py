@@ -14,7 +14,7 @@ from usp.api.params import CATEGORIES, LATEST, READINGS, latest_query, reading_q
 from usp.api.problems import STATUS, NotAcceptable, NothingThere, UnknownName, status_of
 from usp.api.representations import choose
 from usp.errors import DatabaseUnavailable, QueryError, UspError
-from usp.ingest.writer import DELAY_BOUNDS_S
+from usp.ingest.settled import DELAY_BOUNDS_S
 from usp.models.dataset import Visibility
 from usp.models.datasets import DATASETS
 from usp.models.query import BBox, Near, Page, Places, TimeWindow
@@ -172,8 +172,10 @@ def test_unknown_parameters_are_refused_with_the_nearest() -> None:
     with pytest.raises(UnknownName) as caught:
         params.read([("lmit", "5")], LATEST)
     assert caught.value.suggestion == "limit"
-    with pytest.raises(QueryError, match="twice"):
+    with pytest.raises(QueryError, match="twice; once is enough"):
         params.read([("limit", "5"), ("limit", "5")], LATEST)
+    with pytest.raises(QueryError, match="twice; a list is written device=a,b"):
+        params.read([("device", "a"), ("device", "b")], LATEST)
 
 
 def test_categories_are_those_of_all_kinds() -> None:

@@ -56,7 +56,14 @@ def test_our_services_call_commands_that_exist(compose: Any, name: str) -> None:
         else:
             assert any(word in parameter.opts for parameter in command.params)
     known = {PREFIX + field.upper() for field in Settings.model_fields}
-    assert service["environment"].keys() <= known
+    # Uvicorn's own.
+    assert service["environment"].keys() <= known | {"FORWARDED_ALLOW_IPS"}
+
+
+def test_a_read_only_container_has_a_place_for_temporary_files(compose: Any) -> None:
+    """Also mosquitto_passwd writes a new file before it replaces the old one."""
+    for name, service in compose["services"].items():
+        assert not service.get("read_only") or "/tmp" in str(service.get("tmpfs")), name  # noqa: S108
 
 
 def test_every_variable_is_in_the_example() -> None:

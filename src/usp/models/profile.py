@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from usp.errors import ProfileError
-from usp.models.dataset import Property
+from usp.models.dataset import Property, ValueType
 from usp.models.device import IDENTIFIER, KINDS, native_fields, native_profile
 
 #: What the vocabulary's unit symbols are called in pint, where the names differ.
@@ -48,8 +48,8 @@ class FieldMap(_Strict):
 
     property: str
     unit: str | None = None
-    scale: float = 1.0
-    offset: float = 0.0
+    scale: Annotated[float, Field(allow_inf_nan=False)] = 1.0
+    offset: Annotated[float, Field(allow_inf_nan=False)] = 0.0
     values: dict[str, str | bool] = Field(default_factory=dict)
 
 
@@ -105,13 +105,24 @@ class DeviceProfile(_Strict):
             if name not in known:
                 raise ValueError(f"{where}: {name!r} is no property of a {self.kind}")
         for name, mapping in self.fields.items():
-            prop = known[mapping.property][1]
-            if mapping.unit is not None:
-                unit_conversion(mapping.unit, prop, name)
-            for value in mapping.values.values():
-                if prop.states and value not in prop.states:
-                    raise ValueError(f"fields.{name}.values: {value!r} is none of {', '.join(prop.states)}")
+            _check_field(name, mapping, known[mapping.property][1])
         return self
+
+
+def _check_field(name: str, mapping: FieldMap, prop: Property) -> None:
+    """Refuse a mapping by which no value could ever be stored."""
+    numeric = prop.type in {ValueType.REAL, ValueType.DOUBLE}
+    if numeric and mapping.values:
+        raise ValueError(f"fields.{name}.values: {prop.name} is a number; values are for states and booleans")
+    if not numeric and (mapping.unit is not None or mapping.scale != 1.0 or mapping.offset != 0.0):
+        raise ValueError(f"fields.{name}: {prop.name} is no number; unit, scale and offset do not apply")
+    if mapping.unit is not None:
+        unit_conversion(mapping.unit, prop, name)
+    for value in mapping.values.values():
+        if prop.type is ValueType.BOOLEAN and not isinstance(value, bool):
+            raise ValueError(f"fields.{name}.values: {value!r} is neither true nor false")
+        if prop.states and value not in prop.states:
+            raise ValueError(f"fields.{name}.values: {value!r} is none of {', '.join(prop.states)}")
 
 
 def parse_profile(document: Any, source: str) -> DeviceProfile:
