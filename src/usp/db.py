@@ -12,6 +12,8 @@ OPS_ROLE = "usp_ops"
 WRITER_ROLE = "usp_writer"
 
 CONNECT_TIMEOUT_S = 10.0
+#: For so long beyond its own limit a server may be silent about a statement before it counts as gone.
+COMMAND_GRACE_S = 5.0
 
 #: After a minute of silence the server gives up on a client whose host is gone, and with it on the client's locks.
 _KEEPALIVES = {"tcp_keepalives_idle": "30", "tcp_keepalives_interval": "10", "tcp_keepalives_count": "3"}
@@ -95,17 +97,24 @@ async def open_pool(
 ) -> Pool:
     """Open a pool for readers; `real` values arrive as their shortest decimal, as PostgreSQL prints them.
 
-    A name without a schema means the view, or table, of `schema`.
+    A name without a schema means the view, or table, of `schema`. A server that answers nothing, not even that a
+    statement took too long, makes it end with TimeoutError; what lasts longer takes a timeout of its own.
     """
     pool: Any = await asyncpg.create_pool(
         url,
-        min_size=1,
+        min_size=0,  # with a floor, asyncpg goes on knocking while the server is away, with a traceback each time
         max_size=size,
         timeout=CONNECT_TIMEOUT_S,
+        command_timeout=None if statement_timeout_s is None else statement_timeout_s + COMMAND_GRACE_S,
         init=_plain_reals,
         server_settings=_server_settings(role, application, statement_timeout_s, schema),
     )
-    return cast("Pool", pool)
+    try:
+        async with pool.acquire():
+            return cast("Pool", pool)
+    except BaseException:
+        pool.terminate()
+        raise
 
 
 async def _plain_reals(connection: Any) -> None:

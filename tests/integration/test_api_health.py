@@ -54,7 +54,7 @@ async def test_counts_add_up_over_workers(client: httpx.AsyncClient, world: "Wor
     assert body["events_by_kind"] == {"join": 6}
     assert body["rates"] == {"1m": 2.0, "5m": 0.4, "60m": 0.033}
     lamps = body["kinds"]["lamppost"]
-    assert (lamps["expected"], lamps["reporting"], lamps["silent"]) == (4, 0, 4)
+    assert (lamps["expected"], lamps["reporting"], lamps["silent"]) == (2, 0, 2)
     assert (lamps["received"], lamps["stored"]) == (120, 100)
     bays = body["kinds"]["parking_sensor"]
     assert (bays["expected"], bays["reporting"], bays["silent"]) == (2, 2, 0)

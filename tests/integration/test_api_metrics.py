@@ -83,7 +83,8 @@ async def test_prometheus_gets_the_same_figures(client: httpx.AsyncClient, count
     assert (of(found, "usp_worker_up", slot="0"), of(found, "usp_worker_up", slot="1")) == (1, 0)
     assert of(found, "usp_devices", kind="parking_sensor", state="expected") == 2
     assert of(found, "usp_devices", kind="parking_sensor", state="reporting") == 2
-    assert of(found, "usp_devices", kind="lamppost", state="silent") == 4
+    assert of(found, "usp_devices", kind="lamppost", state="silent") == 2
+    assert of(found, "usp_devices", kind="indoor_sensor", state="expected") is None
     assert of(found, "usp_delay_seconds_bucket", dataset="air_quality", le="1.0") == 50
     assert of(found, "usp_delay_seconds_bucket", dataset="air_quality", le="3600.0") == 90
     assert of(found, "usp_delay_seconds_bucket", dataset="air_quality", le="+Inf") == 100
@@ -178,9 +179,24 @@ async def test_each_kind_and_dataset_has_its_own_figures(client: httpx.AsyncClie
     air = body["datasets"]["air_quality"]
     assert air["row_rates"]["1m"] == 3.0
     assert (air["delay_p50_s"], air["delay_p95_s"], air["delay_over_3600_s"]) == (1.0, 3600.0, 10)
-    assert body["datasets"]["indoor_climate"]["last_event"] is None
-    rooms = body["kinds"]["indoor_sensor"]
-    assert (rooms["last_event"], rooms["delay_p50_s"], rooms["delay_over_3600_s"]) == (None, None, 0)
+    assert body["datasets"]["noise"]["delay_p50_s"] is None
+
+
+async def test_devices_are_counted_as_far_as_they_are_seen(
+    client: httpx.AsyncClient, counted: "World", ops: dict[str, str]
+) -> None:
+    """No share in counts for who may not see one; items stay totals, and what one sees nothing of is left out."""
+    restricted = {"Authorization": f"Bearer {await create(counted.db, 'restricted', ['read:restricted'])}"}
+    for headers, lamps, rooms in (({}, 2, None), (restricted, 3, 1), (ops, 4, 1)):
+        body = (await client.get("/health/ingest", headers=headers)).json()
+        kinds, datasets = body["kinds"], body["datasets"]
+        assert (kinds["lamppost"]["expected"], kinds["lamppost"]["silent"]) == (lamps, lamps)
+        assert kinds["lamppost"]["received"] == 120
+        assert kinds.get("indoor_sensor", {}).get("expected") == rooms
+        assert ("indoor_climate" in datasets) == (rooms is not None)
+        found = samples((await client.get("/metrics", headers=headers)).text)
+        assert of(found, "usp_devices", kind="lamppost", state="expected") == lamps
+        assert of(found, "usp_devices", kind="indoor_sensor", state="expected") == rooms
 
 
 async def test_a_device_is_silent_after_three_intervals(

@@ -46,6 +46,8 @@ READINGS = "/v1/datasets/air_quality/readings"
         ("where=no2", "where", None),
         ("where=no2:high", "where", None),
         ("where=no2:1e39", "where", None),
+        ("where=no2:1e400", "where", None),
+        ("where=no2:-1e400", "where", None),
         ("where=no2:inf", "where", None),
         ("where=no22:1", "where", "no2"),
         ("where=no2:1,no2:2", "where", None),
@@ -131,7 +133,17 @@ async def test_only_reading_is_allowed(client: httpx.AsyncClient) -> None:
     response = await client.post("/v1/datasets")
     assert response.status_code == 405
     assert response.headers["content-type"] == "application/problem+json"
-    assert "GET" in response.headers["allow"]
+    for path in ("/v1/datasets", "/v1/devices/lamp-corso-lodi-1", "/docs", "/docs/assets/swagger-ui.css", "/metrics"):
+        assert (await client.post(path)).headers["allow"] == "GET, HEAD, OPTIONS"
+
+
+async def test_options_tells_the_methods(client: httpx.AsyncClient) -> None:
+    """Also where no page asks whether it may; what is not there has none."""
+    for path in ("/v1/datasets", READINGS, "/openapi.json", "/docs"):
+        response = await client.options(path)
+        assert (response.status_code, response.content) == (204, b"")
+        assert response.headers["allow"] == "GET, HEAD, OPTIONS"
+    assert (await client.options("/v1/nothing")).status_code == 404
 
 
 async def test_head_is_get_without_a_body(client: httpx.AsyncClient) -> None:
@@ -153,6 +165,11 @@ async def test_every_page_may_ask(client: httpx.AsyncClient) -> None:
     assert bad.headers["access-control-allow-origin"] == "*"
     ask = {"Origin": "https://example.org", "Access-Control-Request-Method": "GET"}
     assert (await client.options(READINGS, headers=ask)).status_code == 200
+    refused = await client.options(READINGS, headers=ask | {"Access-Control-Request-Method": "DELETE"})
+    assert refused.status_code == 400
+    assert refused.headers["content-type"] == "application/problem+json"
+    assert refused.headers["access-control-allow-origin"] == "*"
+    assert refused.json()["status"] == 400
 
 
 async def test_without_a_database_it_says_503_and_recovers(

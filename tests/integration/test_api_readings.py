@@ -190,6 +190,32 @@ async def test_a_page_keeps_its_window(client: httpx.AsyncClient, world: "World"
     assert moved.status_code == 400
 
 
+async def test_a_cursor_belongs_to_its_query(client: httpx.AsyncClient) -> None:
+    """Another dataset, order or filter is another query; another page size or format is not."""
+    following = (await client.get(f"{AIR}?order=asc&kind=lamppost&from=2020-01-01&limit=5")).json()["next"]
+    for part, other in (
+        ("air_quality", "noise"),
+        ("/readings", "/latest"),
+        ("order=asc", "order=desc"),
+        ("kind=lamppost", "where=no2:1"),
+        ("from=2020-01-01", "from=2020-01-02"),
+        ("order=asc&", ""),
+        ("?", "?properties=no2&"),
+    ):
+        assert part in following
+        refused = await client.get(following.replace(part, other))
+        assert refused.status_code == 400
+        if part != "/readings":  # where `from` is unknown
+            assert refused.json()["parameter"] == "cursor"
+            assert "another query" in refused.json()["detail"]
+    rows = (await client.get(following)).json()["data"]
+    assert (await client.get(following.replace("limit=5", "limit=3"))).json()["data"] == rows[:3]
+    assert (await client.get(following + "&format=csv")).text.count("\n") == 6
+    devices = (await client.get("/v1/devices?limit=1")).json()["next"]
+    assert (await client.get(devices)).status_code == 200
+    assert (await client.get(devices.replace("/devices", "/sites"))).json()["parameter"] == "cursor"
+
+
 async def test_a_full_last_page_has_no_next(client: httpx.AsyncClient) -> None:
     """`next` is given only where there is more."""
     assert (await get(client, AIR, limit=121))["next"] is None

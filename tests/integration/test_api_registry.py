@@ -144,6 +144,9 @@ async def test_every_example_of_the_documentation_works(client: httpx.AsyncClien
 async def test_examples_are_answers(client: httpx.AsyncClient) -> None:
     """The answers that the documentation shows have the keys that the API gives."""
     document = (await client.get("/openapi.json")).json()
+    for path, methods in document["paths"].items():
+        content = methods["get"]["responses"]["200"]["content"]
+        assert "\r" not in content.get("text/csv", {}).get("example", ""), path
     real = (await client.get("/health/ingest")).json()
     shown = document["paths"]["/health/ingest"]["get"]["responses"]["200"]["content"]["application/json"]["example"]
     assert shown.keys() == real.keys()

@@ -1,14 +1,18 @@
 """Exports over a real socket: slow clients, clients that go away."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from typing import TYPE_CHECKING
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing
+from typing import TYPE_CHECKING, Any, cast
 
 import httpx
 import pytest
 import uvicorn
+from tests.integration.conftest import serving
 
+from usp import db
 from usp.api.app import create_app
+from usp.api.representations.csv import CSV
 from usp.settings import Settings
 
 if TYPE_CHECKING:
@@ -55,9 +59,20 @@ async def test_an_export_is_everything(port: int) -> None:
         lines = response.text.splitlines()
         assert len(lines) == ROWS + 1
         assert lines[0] == "time,device,site,lon,lat,clients,rx_bytes,tx_bytes,flags"
+        assert "\r" not in response.text
         assert lines[1] == "2020-01-01T00:01:00Z,lamp-corso-lodi-1,viale-bligny,9.1917,45.451,1,1,,"
         assert response.headers["content-encoding"] == "gzip"
         assert "wifi.csv" in response.headers["content-disposition"]
+
+
+async def test_an_export_may_last(port: int, database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Longer than a server may be silent about any other statement."""
+    assert port
+    monkeypatch.setattr(db, "COMMAND_GRACE_S", -29.8)
+    async with serving(database_url) as client:
+        response = await client.get(PATH)
+        assert response.text.count("\n") == ROWS + 1
+        assert response.elapsed.total_seconds() > 0.3
 
 
 async def test_a_slow_client_holds_the_server_back(port: int, world: "World") -> None:
@@ -83,14 +98,26 @@ async def test_a_client_that_goes_stops_the_query(port: int, world: "World") -> 
         assert (await client.get("/v1/devices")).status_code == 200
 
 
-async def test_head_makes_no_export(port: int, world: "World") -> None:
-    """The headers are known before the rows."""
+async def test_head_makes_no_export(port: int, world: "World", monkeypatch: pytest.MonkeyPatch) -> None:
+    """The headers are known before the rows: of hundreds of chunks hardly any is made."""
+    made = 0
+    whole = CSV.chunks
+
+    async def counted(*args: Any) -> AsyncIterator[bytes]:
+        nonlocal made
+        async with aclosing(cast("AsyncGenerator[bytes]", whole(*args))) as chunks:
+            async for chunk in chunks:
+                made += 1
+                yield chunk
+
+    monkeypatch.setattr(CSV, "chunks", counted)
     async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as client:
         response = await client.head(PATH)
         assert response.status_code == 200
         assert response.headers["content-type"].startswith("text/csv")
         assert (await client.get("/health/live")).status_code == 200
     await _ended(world)
+    assert made < 10
 
 
 async def _ended(world: "World") -> None:

@@ -8,7 +8,6 @@ from pathlib import Path
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
-from fastapi.middleware.cors import CORSMiddleware
 from fastapi.middleware.gzip import GZipMiddleware
 from fastapi.openapi.docs import get_swagger_ui_html
 from starlette.exceptions import HTTPException
@@ -20,7 +19,7 @@ from usp.api.auth import TakeToken, Tokens, make_readers
 from usp.api.database import Database
 from usp.api.document import openapi
 from usp.api.figures import FigureBoard
-from usp.api.middleware import HeadAndCache
+from usp.api.middleware import HeadAndCache, OpenToPages
 from usp.api.requests import CountRequests, Requests
 from usp.api.routes import datasets, devices, health, readings
 from usp.db import WRITER_ROLE
@@ -75,9 +74,7 @@ def create_app(settings: Settings) -> FastAPI:
 def _add_middleware(app: FastAPI) -> None:
     """The last one is the outermost."""
     app.add_middleware(GZipMiddleware, minimum_size=GZIP_FROM_BYTES, compresslevel=5)
-    app.add_middleware(
-        CORSMiddleware, allow_origins=["*"], allow_methods=["GET", "HEAD", "OPTIONS"], allow_headers=["*"]
-    )
+    app.add_middleware(OpenToPages)
     app.add_middleware(CountRequests, requests=app.state.requests)
     app.add_middleware(HeadAndCache)
     app.add_middleware(TakeToken)

@@ -19,6 +19,8 @@ LOST = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.Internal
 WAIT_S = 5.0
 #: For this long after a failed attempt nobody tries again: a thousand waiting requests are one attempt.
 PAUSE_S = 1.0
+#: How long a connection may take to be made ready for the next one; then it is cut.
+RELEASE_S = 1.0
 
 
 class Database:
@@ -49,13 +51,15 @@ class Database:
         except asyncpg.QueryCanceledError as error:
             raise TooSlow from error
         except LOST as error:
+            if isinstance(error, TimeoutError):
+                connection.terminate()  # nobody answers there, so nobody would answer a farewell
             if verdict(error) is Verdict.RETRY or isinstance(error, asyncpg.InternalClientError):
                 raise DatabaseUnavailable(str(error)) from error
             raise
         finally:
             # A connection that cannot be made ready again has been closed by the pool.
             with suppress(*LOST):
-                await pool.release(connection)
+                await pool.release(connection, timeout=RELEASE_S)
 
     @asynccontextmanager
     async def export(self) -> AsyncIterator[Connection]:

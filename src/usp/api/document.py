@@ -10,7 +10,7 @@ from fastapi.openapi.utils import get_openapi
 from starlette.responses import Response
 
 from usp.api import examples, params, schemas
-from usp.api.paging import DEFAULT_LIMIT, MAX_LIMIT, name_cursor, reading_cursor
+from usp.api.paging import DEFAULT_LIMIT, MAX_LIMIT, bound, name_cursor, reading_cursor
 from usp.api.registry import DEVICE_COLUMNS, SITE_COLUMNS
 from usp.api.representations import FORMATS
 from usp.models.device import KINDS
@@ -114,7 +114,7 @@ def openapi(app: FastAPI) -> Spec:
         for operation in methods.values():
             names = operation.pop(_MARK)
             operation["parameters"] = [
-                _in_path(name) if f"{{{name}}}" in path else _in_query(name, names, now) for name in names
+                _in_path(name) if f"{{{name}}}" in path else _in_query(name, names, now, path) for name in names
             ]
             operation["responses"].pop("422", None)
             if path in _NO_TOKEN:
@@ -132,7 +132,7 @@ def _in_path(name: str) -> Spec:
     return spec | {"schema": _TEXT, "example": _PARAMETERS[name].example}
 
 
-def _in_query(name: str, together: list[str], now: datetime) -> Spec:
+def _in_query(name: str, together: list[str], now: datetime, path: str) -> Spec:
     parameter = _PARAMETERS[name]
     spec = {"name": name, "in": "query", "required": False, "description": parameter.description}
     window = TimeWindow(now - timedelta(hours=1), now)
@@ -143,6 +143,8 @@ def _in_query(name: str, together: list[str], now: datetime) -> Spec:
         example = reading_cursor(window, {"time": _written(window.start), "device": examples.DEVICE})
     elif name == "cursor":
         example = name_cursor("name", {"name": "a-first-name"})
+    if name == "cursor":
+        example = bound(example, path.format(dataset=examples.DATASET), ())
     if name == "format" and "limit" not in together:
         schema = _one_of(["json"])
     if parameter.filled_in:

@@ -148,12 +148,12 @@ JSON: dict[str, Any] = {
 }
 
 CSV = {
-    "readings": f"time,device,site,lon,lat,pm2_5,no2,flags\r\n{_TIME},{DEVICE},{SITE},9.2121,45.4466,12.1,31,\r\n",
-    "latest": "device,time,site,lon,lat,pm2_5,pm2_5_time,no2,no2_time,flags\r\n"
-    f"{DEVICE},{_TIME},{SITE},9.2121,45.4466,12.1,{_TIME},31,{_TIME},\r\n",
-    "devices": "device,title,kind,category,parent,site,lon,lat,approximate,interval,retired_at,datasets\r\n"
-    f"{DEVICE},Corso Lodi 1,lamppost,,,{SITE},9.2121,45.4466,true,60,,{';'.join(_LAMPPOST)}\r\n",
-    "sites": "site,title,address,lon,lat,approximate,devices\r\n" + f"{SITE},Corso Lodi,,9.2121,45.4466,true,8\r\n",
+    "readings": f"time,device,site,lon,lat,pm2_5,no2,flags\n{_TIME},{DEVICE},{SITE},9.2121,45.4466,12.1,31,\n",
+    "latest": "device,time,site,lon,lat,pm2_5,pm2_5_time,no2,no2_time,flags\n"
+    f"{DEVICE},{_TIME},{SITE},9.2121,45.4466,12.1,{_TIME},31,{_TIME},\n",
+    "devices": "device,title,kind,category,parent,site,lon,lat,approximate,interval,retired_at,datasets\n"
+    f"{DEVICE},Corso Lodi 1,lamppost,,,{SITE},9.2121,45.4466,true,60,,{';'.join(_LAMPPOST)}\n",
+    "sites": "site,title,address,lon,lat,approximate,devices\n" + f"{SITE},Corso Lodi,,9.2121,45.4466,true,8\n",
 }
 
 

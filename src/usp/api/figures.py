@@ -63,9 +63,21 @@ def _newest(dataset: Dataset) -> str:
 _NEWEST = f"({' UNION ALL '.join(map(_newest, DATASETS.values()))}) n (device, dataset, open, restricted, ops)"
 
 
+def _sees(seen: Visibility) -> str:
+    """The devices that a visibility sees."""
+    visible = ", ".join(f"'{v}'" for v in VISIBILITY_ORDER[: VISIBILITY_ORDER.index(seen) + 1])
+    return f"visibility IN ({visible})"
+
+
 def _last_event(seen: Visibility) -> str:
-    devices = ", ".join(f"'{v}'" for v in VISIBILITY_ORDER[: VISIBILITY_ORDER.index(seen) + 1])
-    return f"max(n.{seen}) FILTER (WHERE d.visibility IN ({devices})) AS {seen}"
+    return f"max(n.{seen}) FILTER (WHERE d.{_sees(seen)}) AS {seen}"
+
+
+def _device_counts(seen: Visibility) -> str:
+    return (
+        f"count(*) FILTER (WHERE {_sees(seen)}) AS expected_{seen}, "
+        f"count(*) FILTER (WHERE reporting AND {_sees(seen)}) AS reporting_{seen}"
+    )
 
 
 _LAST_EVENTS = f"""
@@ -76,7 +88,7 @@ _LAST_EVENTS = f"""
 # How the device's radio and battery do is not what it was put there for.
 _HEARD = f"""
     WITH heard AS (
-        SELECT d.name, d.kind, m.time, coalesce(m.time > now() - interval '1 second'
+        SELECT d.name, d.kind, d.visibility, m.time, coalesce(m.time > now() - interval '1 second'
             * CASE WHEN f.interval IS NULL THEN f.max_hold ELSE greatest({_INTERVALS} * f.interval, {_LEAST_S}) END,
         false) AS reporting
         FROM usp.device d JOIN usp.profile f ON f.name = d.profile
@@ -85,9 +97,7 @@ _HEARD = f"""
         WHERE coalesce(d.retired_at > now(), true)
     )
 """
-_DEVICES = (
-    f"{_HEARD} SELECT kind, count(*) AS expected, count(*) FILTER (WHERE reporting) AS reporting FROM heard GROUP BY 1"
-)
+_DEVICES = f"{_HEARD} SELECT kind, {', '.join(map(_device_counts, VISIBILITY_ORDER))} FROM heard GROUP BY 1"
 # Those that fell silent last come first: they are news.
 _SILENT = f"""
     {_HEARD} SELECT name AS device, kind, time AS last_time FROM heard WHERE NOT reporting
@@ -97,7 +107,7 @@ _SILENT = f"""
 
 @dataclass(frozen=True, kw_only=True)
 class Figures:
-    """What one snapshot of the database says of the platform: of all devices, whoever may see them."""
+    """What one snapshot of the database says of the platform; what devices do, as each visibility sees it."""
 
     #: door, kind, dataset, what, reason, count: since ever
     totals: list[Row]
@@ -109,7 +119,7 @@ class Figures:
     workers: list[Row]
     #: kind, dataset, and the newest event as each visibility sees it
     last_events: list[Row]
-    #: kind, expected, reporting
+    #: kind, and as each visibility sees it: expected_…, reporting_…
     devices: list[Row]
     #: device, kind, last_time: for operators only
     silent: list[Row]

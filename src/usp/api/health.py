@@ -18,6 +18,9 @@ from usp.errors import UspError
 
 Check = dict[str, Any]
 
+#: Whoever asks whether we are ready wants to know soon.
+CHECK_S = 3.0
+
 
 class NotReady(UspError):
     """A dependency does not do what it should."""
@@ -68,7 +71,10 @@ async def dependencies(open_data: Database, operations: Database) -> dict[str, C
 
     async def ask(critical: bool, check: Callable[[Database, Database], Awaitable[str]]) -> Check:  # noqa: FBT001
         try:
-            status, detail = "ok", await check(open_data, operations)
+            async with asyncio.timeout(CHECK_S):
+                status, detail = "ok", await check(open_data, operations)
+        except TimeoutError:
+            status, detail = "failing", f"no answer within {CHECK_S:.0f} s"
         except NotReady as error:
             status, detail = "failing", error.detail
         except UspError as error:

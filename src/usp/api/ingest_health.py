@@ -38,16 +38,19 @@ _OWN_DATASETS = {
 
 
 def document(figures: Figures, seen: Visibility) -> Document:
-    """All figures. Datasets, times of single readings and names are told to those only who may see them.
+    """All figures. Devices, and when they were last heard of, are counted as far as they are seen; names are for ops.
 
-    Counts of items and devices are of the whole platform, so that they add up.
+    Counts of items and rows, and delays, are of the whole platform, so that they add up. Kinds and datasets of
+    which nothing is seen are left out.
     """
-    shown = [d.name for d in DATASETS.values() if d.visible(seen)]
+    kinds = [kind for kind in KINDS if _expected(kind, figures, seen) or _last_event("kind", kind, figures, seen)]
+    reported = {name for kind in kinds for name in KINDS[kind].datasets}
+    shown = [d.name for d in DATASETS.values() if d.visible(seen) and d.name in reported]
     found = {
         "totals": _items(figures.totals) | {"in_flight": figures.in_flight},
         **{name: _by_reason(figures.totals, what) for what, name in _BY_REASON.items()},
         "rates": _rates(row for row in figures.rates if row["what"] == "received"),
-        "kinds": {kind: _kind(kind, figures, seen) for kind in KINDS},
+        "kinds": {kind: _kind(kind, figures, seen) for kind in kinds},
         "datasets": {name: _dataset(name, figures, seen) for name in shown},
         "workers": [dict(worker) for worker in figures.workers],
     }
@@ -80,14 +83,14 @@ def _rates(rows: Iterable[Row]) -> dict[str, float]:
 
 
 def _kind(kind: str, figures: Figures, seen: Visibility) -> Document:
-    devices = next((row for row in figures.devices if row["kind"] == kind), None)
-    expected, reporting = (devices["expected"], devices["reporting"]) if devices else (0, 0)
+    expected = _expected(kind, figures, seen)
+    reporting = sum(row[f"reporting_{seen}"] for row in figures.devices if row["kind"] == kind)
     counts = [row for row in figures.totals if row["kind"] == kind]
     return {
         "expected": expected,
         "reporting": reporting,
         "silent": expected - reporting,
-        "last_event": _newest((row for row in figures.last_events if row["kind"] == kind), seen),
+        "last_event": _last_event("kind", kind, figures, seen),
         **_items(counts),
         "rejected_by_reason": _by_reason(counts, "rejected"),
         "rates": _rates(row for row in figures.rates if row["kind"] == kind and row["what"] == "received"),
@@ -100,13 +103,18 @@ def _dataset(name: str, figures: Figures, seen: Visibility) -> Document:
     return {
         "rows": sum(row["count"] for row in mine),
         "row_rates": _rates(row for row in figures.rates if row["dataset"] == name and row["what"] == "rows"),
-        "last_event": _newest((row for row in figures.last_events if row["dataset"] == name), seen),
+        "last_event": _last_event("dataset", name, figures, seen),
         **_delays(figures, [name]),
     }
 
 
-def _newest(rows: Iterable[Row], seen: Visibility) -> datetime | None:
-    return max((row[seen] for row in rows if row[seen] is not None), default=None)
+def _expected(kind: str, figures: Figures, seen: Visibility) -> int:
+    return sum(row[f"expected_{seen}"] for row in figures.devices if row["kind"] == kind)
+
+
+def _last_event(column: str, name: str, figures: Figures, seen: Visibility) -> datetime | None:
+    times = (row[seen] for row in figures.last_events if row[column] == name)
+    return max((time for time in times if time is not None), default=None)
 
 
 def _delays(figures: Figures, datasets: Iterable[str]) -> Document:

@@ -61,7 +61,7 @@ def _families(figures: Figures, seen: Visibility) -> Iterator[Metric]:
     yield GaugeMetricFamily("usp_in_flight", "Messages taken from the broker, uncommitted.", value=figures.in_flight)
     yield _workers(figures, "usp_worker_up", "Whether the worker of a slot lives.", "alive")
     yield _workers(figures, "usp_worker_connected", "Whether it is connected to the broker.", "connected")
-    yield _devices(figures)
+    yield _devices(figures, seen)
     yield _last_events(figures, sorted(shown), seen)
     yield _delays(figures, sorted(shown))
 
@@ -84,10 +84,12 @@ def _workers(figures: Figures, name: str, text: str, column: str) -> Metric:
     return family
 
 
-def _devices(figures: Figures) -> Metric:
-    family = GaugeMetricFamily("usp_devices", "Devices that are not retired.", labels=["kind", "state"])
+def _devices(figures: Figures, seen: Visibility) -> Metric:
+    family = GaugeMetricFamily("usp_devices", "Visible devices that are not retired.", labels=["kind", "state"])
     for row in figures.devices:
-        states = {"expected": row["expected"], "reporting": row["reporting"]}
+        states = {state: row[f"{state}_{seen}"] for state in ("expected", "reporting")}
+        if not states["expected"]:
+            continue
         states["silent"] = states["expected"] - states["reporting"]
         for state, count in states.items():
             family.add_metric([row["kind"], state], count)

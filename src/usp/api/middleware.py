@@ -1,9 +1,31 @@
 """What holds for every answer: HEAD for every GET, always asked again, open to every page."""
 
 import asyncio
+from http import HTTPStatus
 
-from starlette.datastructures import MutableHeaders
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.middleware.cors import CORSMiddleware
+from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from usp.api.problems import METHODS, problem
+
+
+class OpenToPages(CORSMiddleware):
+    """Any page may ask (CORS)."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        super().__init__(app, allow_origins=["*"], allow_methods=METHODS, allow_headers=["*"])
+
+    def preflight_response(self, request_headers: Headers) -> Response:
+        """Refuse like everything else that is refused."""
+        response = super().preflight_response(request_headers)
+        if response.status_code < HTTPStatus.BAD_REQUEST:
+            return response
+        refusal = problem(HTTPStatus.BAD_REQUEST, f"A page may use {', '.join(METHODS)} here and nothing else.")
+        own = {"content-length", "content-type"}
+        refusal.headers.update({name: value for name, value in response.headers.items() if name not in own})
+        return refusal
 
 
 class HeadAndCache:

@@ -2,11 +2,13 @@
 
 import base64
 import binascii
+import hashlib
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any
 
 import orjson
-from starlette.datastructures import URL
+from starlette.datastructures import URL, QueryParams
 
 from usp.errors import QueryError
 from usp.models.device import IDENTIFIER
@@ -15,6 +17,9 @@ from usp.models.query import TimeWindow
 #: Page sizes of formats that come in pages.
 DEFAULT_LIMIT = 1_000
 MAX_LIMIT = 10_000
+
+#: Another page size or format is still the same question.
+_NOT_ASKED = {"cursor", "limit", "format"}
 
 
 def reading_cursor(window: TimeWindow, row: Any) -> str:
@@ -48,7 +53,27 @@ def parse_name_cursor(text: str) -> str:
 
 def next_url(url: URL, cursor: str) -> str:
     """The same request, from the cursor on."""
-    return str(url.include_query_params(cursor=cursor))
+    return str(url.include_query_params(cursor=bound(cursor, url.path, QueryParams(url.query).multi_items())))
+
+
+def bound(cursor: str, path: str, items: Iterable[tuple[str, str]]) -> str:
+    """The cursor together with the question that it belongs to."""
+    return f"{cursor}.{_question(path, items)}"
+
+
+def unbound(text: str, path: str, items: Iterable[tuple[str, str]]) -> str:
+    """The cursor alone, if it belongs to this question."""
+    cursor, dot, question = text.partition(".")
+    if not dot:
+        raise _not_ours()
+    if question != _question(path, items):
+        raise QueryError("`cursor` belongs to another query; begin again without it.", parameter="cursor")
+    return cursor
+
+
+def _question(path: str, items: Iterable[tuple[str, str]]) -> str:
+    asked = ascii((path, sorted((name, text) for name, text in items if name not in _NOT_ASKED)))
+    return base64.urlsafe_b64encode(hashlib.sha256(asked.encode()).digest()[:6]).decode()
 
 
 def _encode(parts: list[str]) -> str:

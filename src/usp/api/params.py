@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from datetime import datetime, timedelta
 
 from usp.api import values
-from usp.api.paging import DEFAULT_LIMIT, MAX_LIMIT, parse_name_cursor, parse_reading_cursor
+from usp.api.paging import DEFAULT_LIMIT, MAX_LIMIT, parse_name_cursor, parse_reading_cursor, unbound
 from usp.api.problems import NothingThere, UnknownName, nearest, shown
 from usp.errors import QueryError
 from usp.models.dataset import Dataset, Property, Visibility
@@ -21,6 +21,9 @@ LATEST = (*PLACE, "where", "properties", *PAGE)
 DEVICES = (*PLACE, *PAGE)
 SITES = ("site", "bbox", "near", *PAGE)
 DOCUMENT = ("format",)
+
+#: Lists by comma.
+_LISTS = ("device", "site", "kind", "category", "where", "properties")
 
 DEFAULT_SPAN = timedelta(hours=24)
 CATEGORIES = tuple(dict.fromkeys(category for kind in KINDS.values() for category in kind.categories))
@@ -39,8 +42,8 @@ def visible_datasets(seen: Visibility) -> dict[str, Dataset]:
 OPEN_DATASETS = visible_datasets(Visibility.OPEN)
 
 
-def read(items: Iterable[tuple[str, str]], known: tuple[str, ...]) -> Texts:
-    """The parameters as given, once each, all of them known."""
+def read(items: Iterable[tuple[str, str]], known: tuple[str, ...], path: str = "") -> Texts:
+    """The parameters as given, once each, all of them known; a cursor must be one of the same query at this path."""
     texts: Texts = {}
     for name, text in items:
         if name not in known:
@@ -50,10 +53,13 @@ def read(items: Iterable[tuple[str, str]], known: tuple[str, ...]) -> Texts:
                 suggestion=nearest(name.lower(), known, cutoff=0.0),
             )
         if name in texts:
-            raise QueryError(f"`{name}` is given twice; a list is written {name}=a,b.", parameter=name)
+            advice = f"a list is written {name}=a,b" if name in _LISTS else "once is enough"
+            raise QueryError(f"`{name}` is given twice; {advice}.", parameter=name)
         if not text:
             raise QueryError(f"`{name}` is empty; leave it out or give it a value.", parameter=name)
         texts[name] = text
+    if "cursor" in texts:
+        texts["cursor"] = unbound(texts["cursor"], path, texts.items())
     return texts
 
 
@@ -73,7 +79,8 @@ def reading_query(
     window = _window(texts, now)
     if "cursor" in texts:
         time, device, kept = parse_reading_cursor(texts["cursor"])
-        window, after = _same_window(texts, window, kept), (time, device)
+        # "Now" was then. Where a window was asked for, the cursor belongs to the very same.
+        window, after = kept, (time, device)
     order = values.known_word("order", texts.get("order", "asc"), ("asc", "desc"))
     return ReadingQuery(
         dataset=dataset,
@@ -129,13 +136,6 @@ def _window(texts: Texts, now: datetime) -> TimeWindow:
         return TimeWindow(end - DEFAULT_SPAN if start is None else start, end)
     except OverflowError:
         raise QueryError("`to` leaves no 24 hours before it.", parameter="to") from None
-
-
-def _same_window(texts: Texts, window: TimeWindow, seen: TimeWindow) -> TimeWindow:
-    for name, given, kept in (("from", window.start, seen.start), ("to", window.end, seen.end)):
-        if name in texts and given != kept:
-            raise QueryError(f"`cursor` belongs to another `{name}`; begin again without it.", parameter="cursor")
-    return seen
 
 
 def _limit(texts: Texts, *, paged: bool) -> int | None:

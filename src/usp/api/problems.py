@@ -18,6 +18,8 @@ log = structlog.get_logger()
 
 MEDIA_TYPE = "application/problem+json"
 RETRY_AFTER_S = 5
+#: What every address allows.
+METHODS = ("GET", "HEAD", "OPTIONS")
 
 #: Longer names are no typing mistakes, and comparing them would cost time.
 LONGEST_NAME = 80
@@ -146,15 +148,19 @@ async def tell(request: Request, error: Exception) -> Response:
     return response
 
 
-async def tell_http(_: Request, error: Exception) -> Response:
-    """Answer for the router: an unknown path, a method that is not allowed."""
+async def tell_http(request: Request, error: Exception) -> Response:
+    """Answer for the router: an unknown path, a method that is not allowed, which methods are."""
     if not isinstance(error, HTTPException):
         raise error
+    not_allowed = error.status_code == HTTPStatus.METHOD_NOT_ALLOWED
+    allow = {"Allow": ", ".join(METHODS)} if not_allowed else {}
+    if not_allowed and request.method == "OPTIONS":
+        return Response(status_code=HTTPStatus.NO_CONTENT, headers=allow)
     details = {
         HTTPStatus.NOT_FOUND: "There is nothing at this address; /docs lists what there is.",
         HTTPStatus.METHOD_NOT_ALLOWED: "This address can only be read: GET, HEAD or OPTIONS.",
     }
     status = HTTPStatus(error.status_code)
     response = problem(status, details.get(status, error.detail))
-    response.headers.update(error.headers or {})
+    response.headers.update({**(error.headers or {}), **allow})
     return response

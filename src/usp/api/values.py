@@ -87,9 +87,10 @@ def stored_value(prop: Property, text: str) -> float | bool | str:
     if not _NUMBER.fullmatch(text):
         raise QueryError(f"`where` compares {prop.name} with {shown(text)}, which is no number.", parameter="where")
     try:
-        value = float(text.strip())
+        # An infinity would pass as single precision.
+        value = _finite(float(text.strip()))
         # The nearest single-precision number: 12.1 as it is stored.
-        return struct.unpack("<f", struct.pack("<f", value))[0] if prop.type is ValueType.REAL else _finite(value)
+        return struct.unpack("<f", struct.pack("<f", value))[0] if prop.type is ValueType.REAL else value
     except OverflowError:
         raise QueryError(
             f"`where` compares {prop.name} with {shown(text)}, which no stored value can be.",

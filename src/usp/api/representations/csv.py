@@ -10,13 +10,15 @@ _CHUNK_BYTES = 64 * 1024
 _CHUNKS_WAITING = 4
 #: A client that takes nothing for so long is gone; it would keep a connection and a snapshot.
 _PATIENCE_S = 60.0
+#: How long an export may take is up to its client; the pool's limit for a statement would cut it.
+_LONGEST_S = 24 * 3600.0
 
 #: `real` and `double precision` are written by PostgreSQL as their shortest decimal already.
 _AS_TEXT = {ColumnType.TIME: TIME_AS_TEXT, ColumnType.BOOLEAN: "{0}::text"}
 
 
 class CSV:
-    """RFC 4180 with a header line; lists are joined by ';', what is not there is empty."""
+    """RFC 4180 with a header line, but lines end with LF; lists are joined by ';', what is not there is empty."""
 
     name = "csv"
     media_type = "text/csv"
@@ -61,6 +63,7 @@ async def _copy(selection: Selection, database: Database, queue: asyncio.Queue[b
                 *selection.values,
                 selection.limit,
                 output=output,
+                timeout=_LONGEST_S,
                 format="csv",
                 header=True,
             )

@@ -13,7 +13,7 @@ router = APIRouter(prefix="/v1", tags=["devices"])
 async def list_devices(request: Request) -> Response:
     """Devices where they stand now, ordered by name; those taken out of service have `retired_at`."""
     reader = await auth.reader(request)
-    texts = params.read(request.query_params.multi_items(), params.DEVICES)
+    texts = params.read(request.query_params.multi_items(), params.DEVICES, request.url.path)
     format_ = responses.format_of(request, texts)
     page = params.name_page(texts, paged=format_.paged)
     selection = await registry.devices(params.places(texts), page, reader)
@@ -32,7 +32,7 @@ async def one_device(request: Request, device: str) -> Response:
 async def list_sites(request: Request) -> Response:
     """Sites, ordered by name, with the number of devices that stand there now."""
     reader = await auth.reader(request)
-    texts = params.read(request.query_params.multi_items(), params.SITES)
+    texts = params.read(request.query_params.multi_items(), params.SITES, request.url.path)
     format_ = responses.format_of(request, texts)
     page = params.name_page(texts, paged=format_.paged)
     selection = await registry.sites(params.places(texts), page, reader)

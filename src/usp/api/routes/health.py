@@ -37,8 +37,11 @@ async def ingest(request: Request) -> Response:
     and is not committed yet. `rates` are items per second, `row_rates` rows. `delay_p50_s` and `delay_p95_s` are the
     times from measuring to being stored, over the last hour; 3600 means an hour or more, and `delay_over_3600_s` is
     the number of rows that were so late. A device is `silent` when its newest value is older than three reporting
-    intervals, or than the time a state may hold where it reports changes. Which devices are silent is told to
-    tokens with the scope `ops`.
+    intervals, or than the time a state may hold where it reports changes.
+
+    Counts, rates and delays of items and rows are totals of the whole platform. Devices (`expected`, `reporting`,
+    `silent`) and `last_event` are what the reader may see; kinds and datasets of which he sees nothing are left out.
+    Which devices are silent is told to tokens with the scope `ops`.
     """
     reader = await auth.reader(request)
     responses.json_only(request, params.read(request.query_params.multi_items(), params.DOCUMENT))

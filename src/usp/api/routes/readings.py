@@ -25,7 +25,7 @@ async def readings(request: Request, dataset: str) -> Response:
     """
     reader = await auth.reader(request)
     chosen = params.dataset_named(dataset, reader.visibility)
-    texts = params.read(request.query_params.multi_items(), params.READINGS)
+    texts = params.read(request.query_params.multi_items(), params.READINGS, request.url.path)
     format_ = responses.format_of(request, texts)
     now, seen = datetime.now(UTC), reader.visibility
     query = params.reading_query(texts, chosen, paged=format_.paged, now=now, seen=seen)
@@ -41,7 +41,7 @@ async def latest(request: Request, dataset: str) -> Response:
     """
     reader = await auth.reader(request)
     chosen = params.dataset_named(dataset, reader.visibility)
-    texts = params.read(request.query_params.multi_items(), params.LATEST)
+    texts = params.read(request.query_params.multi_items(), params.LATEST, request.url.path)
     format_ = responses.format_of(request, texts)
     query = params.latest_query(texts, chosen, paged=format_.paged, seen=reader.visibility)
     return await responses.rows(request, await queries.latest(query, reader.database), format_, reader.database)
