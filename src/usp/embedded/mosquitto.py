@@ -6,25 +6,21 @@ import subprocess
 from contextlib import suppress
 from importlib.resources import files
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 from usp.embedded.errors import EmbeddedFailed
 from usp.embedded.parts import Parts
 from usp.embedded.process import (
     LOOPBACK,
-    FolderLock,
     as_service,
-    end,
     end_orphan,
     ending_with_us,
     free_port,
     give,
-    make_private,
     open_log,
     tail,
     wait_until,
 )
+from usp.embedded.server import Server
 
 LOCAL = """
 # Only this machine can reach it.
@@ -47,58 +43,20 @@ CONNACK = bytes.fromhex("20020000")
 DISCONNECT = bytes.fromhex("e000")
 
 
-class Mosquitto:
-    """A broker that runs from `start` to `stop`. Sessions and their queues survive a restart."""
+class Mosquitto(Server):
+    """A broker. Sessions and their queues survive a restart; a clean end saves what is queued."""
+
+    ending = STOP
 
     def __init__(self, parts: Parts, folder: Path) -> None:
+        super().__init__(folder)
         self._parts = parts
-        self._folder = folder.absolute()
         self._config = self._folder / "mosquitto.conf"
-        self._lock = FolderLock(self._folder)
-        self._process: subprocess.Popen[bytes] | None = None
-        self.port = 0
-
-    @property
-    def log(self) -> Path:
-        """Where the broker writes what it has to say."""
-        return self._folder / "log"
 
     @property
     def url(self) -> str:
         """Where to connect."""
         return f"mqtt://{LOOPBACK}:{self.port}"
-
-    @property
-    def process(self) -> subprocess.Popen[bytes] | None:
-        """The broker's process, while it is started."""
-        return self._process
-
-    def start(self) -> Self:
-        """Start the broker and wait until it accepts a client."""
-        make_private(self._folder)
-        self._lock.acquire()
-        try:
-            self._end_orphan()
-            self._launch()
-        except BaseException:
-            self.stop()
-            raise
-        return self
-
-    def stop(self) -> None:
-        """End the broker cleanly; it saves what is queued."""
-        if self._process is not None:
-            end(self._process, *STOP)
-            self._process = None
-        self._lock.release()
-
-    def __enter__(self) -> Self:
-        return self.start()
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.stop()
 
     def _end_orphan(self) -> None:
         with suppress(OSError, ValueError):
@@ -120,8 +78,7 @@ class Mosquitto:
             (self._folder / "pid").write_text(f"{self._process.pid}\n")
             if wait_until(self._process, self._is_ready, seconds=30):
                 return
-            end(self._process, *STOP)
-            self._process = None
+            self._end()
         raise EmbeddedFailed(f"Mosquitto, log {self.log}:\n{tail(self.log)}")
 
     def _is_ready(self) -> bool:

@@ -7,16 +7,12 @@ import signal
 import subprocess
 from contextlib import suppress
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 from usp.embedded.errors import EmbeddedFailed
 from usp.embedded.parts import Parts
 from usp.embedded.process import (
     LOOPBACK,
-    FolderLock,
     as_service,
-    end,
     end_orphan,
     ending_with_us,
     free_port,
@@ -27,6 +23,7 @@ from usp.embedded.process import (
     wait_until,
     write_private,
 )
+from usp.embedded.server import Server
 
 SETTINGS = {
     "listen_addresses": LOOPBACK,
@@ -74,22 +71,16 @@ CREATE EXTENSION IF NOT EXISTS btree_gist;
 """
 
 
-class Postgres:
-    """A server that runs from `start` to `stop`. However the last run ended, `start` finds its data again."""
+class Postgres(Server):
+    """A PostgreSQL with TimescaleDB, whose data folder is made at the first start."""
+
+    ending = STOP
 
     def __init__(self, parts: Parts, folder: Path, *, scratch: bool = False) -> None:
+        super().__init__(folder)
         self._parts = parts
-        self._folder = folder.absolute()
         self._data = self._folder / "data"
         self._settings = SETTINGS | (SCRATCH_SETTINGS if scratch else {})
-        self._lock = FolderLock(self._folder)
-        self._process: subprocess.Popen[bytes] | None = None
-        self.port = 0
-
-    @property
-    def log(self) -> Path:
-        """Where the server writes what it has to say."""
-        return self._folder / "log"
 
     @property
     def url(self) -> str:
@@ -99,41 +90,6 @@ class Postgres:
     def url_of(self, database: str) -> str:
         """Return the same for another database of this server."""
         return f"postgresql://usp:{self._password()}@{LOOPBACK}:{self.port}/{database}"
-
-    @property
-    def process(self) -> subprocess.Popen[bytes] | None:
-        """The server's process, while it is started."""
-        return self._process
-
-    def start(self) -> Self:
-        """Start the server, making its data folder first where there is none, and wait until it answers."""
-        make_private(self._folder)
-        self._lock.acquire()
-        try:
-            self._end_orphan()
-            if not self._data.is_dir():
-                self._init()
-            self._launch()
-            self._prepare()
-        except BaseException:
-            self.stop()
-            raise
-        return self
-
-    def stop(self) -> None:
-        """End the server cleanly."""
-        if self._process is not None:
-            end(self._process, *STOP)
-            self._process = None
-        self._lock.release()
-
-    def __enter__(self) -> Self:
-        return self.start()
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.stop()
 
     def _password(self) -> str:
         return (self._folder / "password").read_text().strip()
@@ -169,6 +125,8 @@ class Postgres:
         pid_file.unlink(missing_ok=True)
 
     def _launch(self) -> None:
+        if not self._data.is_dir():
+            self._init()
         # More than once: the port may be taken between looking and listening, and the backends of a killed
         # server need a moment to notice, until when its shared memory is in use.
         for _ in range(4):
@@ -188,9 +146,9 @@ class Postgres:
                     start_new_session=True,
                 )
             if wait_until(self._process, self._is_ready, seconds=60):
+                self._prepare()
                 return
-            end(self._process, *STOP)
-            self._process = None
+            self._end()
         raise EmbeddedFailed(f"PostgreSQL, log {self.log}:\n{tail(self.log)}")
 
     def _is_ready(self) -> bool:
