@@ -15,6 +15,8 @@ from usp.models.reasons import Reason
 
 #: How much of an item a rejection keeps; beyond it only length and digest.
 RAW_LIMIT = 64 * 1024
+#: Different unknown fields taken note of in one batch; what comes again is noticed then.
+UNMAPPED_PER_BATCH = 1_000
 
 
 class CountKey(NamedTuple):
@@ -123,8 +125,9 @@ class Batch:
 
     def count_unmapped(self, device: int | None, name: str, value: Any, at: datetime) -> None:
         """Count a field that belongs to no property, with its last value."""
-        count = self.unmapped.get((device, name), (0,))[0]
-        self.unmapped[device, name] = (count + 1, value, at)
+        key = (device, name[:200])
+        if key in self.unmapped or len(self.unmapped) < UNMAPPED_PER_BATCH:
+            self.unmapped[key] = (self.unmapped.get(key, (0,))[0] + 1, value, at)
 
     def split(self) -> Iterator["Batch"]:
         """The same in parts: each item with rows by itself, and one part for all the rest."""

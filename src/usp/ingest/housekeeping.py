@@ -25,6 +25,7 @@ MINUTES_KEPT = "7 days"
 #: A worker that has not been heard of for so long is dead, and what waits for it is taken over.
 DEAD_AFTER = "5 seconds"
 LOOK_FOR_DEAD_S = 2.0
+GRACE_S = 10.0
 
 
 @dataclass(frozen=True)
@@ -62,6 +63,8 @@ class Housekeeping:
             connection: Connection | None = None
             try:
                 connection = await connect(self._url, role=WRITER_ROLE, application="usp-ingest-house")
+                # After an outage nobody has been heard of for a while, and all who live need a moment to say so.
+                self._done_at["dead"] = asyncio.get_running_loop().time() + GRACE_S
                 await connection.add_listener(CHANNEL, lambda *_: self._changed.set())
                 self._changed.set()
                 while True:

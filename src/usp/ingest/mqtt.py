@@ -124,6 +124,7 @@ class MqttSource:
                     await self._down.wait()
                     if not self._leaving:
                         log.warning("broker_lost", broker=self._broker)
+                    await asyncio.sleep(wait)
                 except (BrokerUnavailable, OSError, TimeoutError) as error:
                     if self._socket is not None:
                         self._socket_close(self._socket)

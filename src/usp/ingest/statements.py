@@ -92,10 +92,10 @@ class DatasetStatements:
 
     @cached_property
     def standing(self) -> str:
-        """The rows of some devices and times, which are more than the pairs asked for."""
+        """The rows with these devices and times, in pairs."""
         return (
             f"SELECT {_quoted(self.columns)} FROM usp.{self.dataset.name} "
-            "WHERE device = ANY($1::integer[]) AND time = ANY($2::timestamptz[])"
+            "JOIN unnest($1::integer[], $2::timestamptz[]) AS k (device, time) USING (device, time)"
         )
 
     @cached_property

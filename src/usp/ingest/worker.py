@@ -25,7 +25,7 @@ log = structlog.get_logger()
 
 #: Messages in one transaction: enough to make its fixed cost small, few enough to stay far below a second.
 BATCH_MESSAGES = 5_000
-#: Payload bytes waiting uncommitted, above which the socket is left alone.
+#: Bytes of messages waiting uncommitted, above which the socket is left alone.
 PAUSE_BYTES = 64 * 1024 * 1024
 COMMIT_TIMEOUT_S = 60.0
 BACKOFF_S = (0.1, 5.0)
@@ -153,7 +153,7 @@ class Worker:
 
     def _deliver(self, messages: list[Received]) -> None:
         self._waiting.extend(messages)
-        self._waiting_bytes += sum(len(message.payload) for message in messages)
+        self._waiting_bytes += sum(map(_cost, messages))
         self._arrived.set()
         if self._waiting_bytes > PAUSE_BYTES:
             for source in self._sources:
@@ -162,7 +162,7 @@ class Worker:
     def _forget(self, connection: int) -> None:
         """Let go of what the broker will send again, so that a flapping connection cannot fill the memory."""
         self._waiting = deque(m for m in self._waiting if not m.mid or m.connection != connection)
-        self._waiting_bytes = sum(len(message.payload) for message in self._waiting)
+        self._waiting_bytes = sum(map(_cost, self._waiting))
 
     async def _commit_for_ever(self) -> None:
         """Commit what has come while the last commit was under way; no timer, so an idle worker adds no delay."""
@@ -172,7 +172,7 @@ class Worker:
             while self._waiting:
                 count = min(BATCH_MESSAGES, len(self._waiting))
                 messages = [self._waiting.popleft() for _ in range(count)]
-                self._waiting_bytes -= sum(len(m.payload) for m in messages)
+                self._waiting_bytes -= sum(map(_cost, messages))
                 self._committing = messages
                 await self._commit(messages)
                 self._committing = ()
@@ -230,6 +230,13 @@ class Worker:
         if verdict(error) is Verdict.FATAL and not isinstance(error, UspError):
             raise error
         log.warning("database_unavailable", error=str(error) or repr(error), retry_in_s=wait)
+        if self._stopping.is_set():
+            await asyncio.sleep(min(wait, 0.5))
         with suppress(TimeoutError):
             async with asyncio.timeout(wait):
                 await self._stopping.wait()
+
+
+def _cost(message: Received) -> int:
+    """What a waiting message takes of the memory; an empty one is not free."""
+    return len(message.payload) + len(message.topic) + 300

@@ -115,7 +115,7 @@ class Writer:
         """Rows that came, in the same batch, after another of their key. Returns what they have filled in."""
         keys = {(row[1], row[0]) for row, _ in rows.followers}
         records = await connection.fetch(
-            statements.standing, list({device for device, _ in keys}), list({time for _, time in keys})
+            statements.standing, [device for device, _ in keys], [time for _, time in keys]
         )
         standing = {(r["device"], r["time"]): dict(r) for r in records}
         fillers = apply_followers(statements, standing, rows.followers, settled)
@@ -240,7 +240,7 @@ def _rejection_record(rejection: Rejection) -> tuple[Any, ...]:
     payload = item.payload()
     small = len(payload) <= RAW_LIMIT
     return (
-        item.received_at, item.door, _text(item.topic), _address(item), item.device, refusal.dataset,
+        item.received_at, item.door, _text(item.topic)[:1000], _address(item), item.device, refusal.dataset,
         _text(refusal.field), refusal.reason.value, _text(refusal.detail), whole_item,
         payload if small else None, len(payload), None if small else hashlib.sha256(payload).digest(),
     )  # fmt: skip
