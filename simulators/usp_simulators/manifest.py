@@ -36,10 +36,6 @@ class Manifest:
             line["values"] = row.values
             self._file.write(orjson.dumps(line, option=_FORMAT))
 
-    def flush(self) -> None:
-        """Hand what is written to the system."""
-        self._file.flush()
-
     def __enter__(self) -> Self:
         return self
 

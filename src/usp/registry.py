@@ -40,7 +40,7 @@ def read_devices(path: Path) -> list[Device]:
 
 
 def _read(path: Path, thing: type[_Thing]) -> Iterator[_Thing]:
-    known = {f.name for f in fields(thing)} - {"addresses"}
+    known = {f.name for f in fields(thing)}
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
             reader = csv.DictReader(file)

@@ -9,11 +9,8 @@ from typing import cast
 import asyncpg
 
 from usp.api.problems import TooManyExports, TooSlow
-from usp.db import Connection, Pool, Verdict, open_pool, verdict
+from usp.db import LOST, Connection, Pool, Verdict, open_pool, verdict
 from usp.errors import DatabaseUnavailable
-
-#: What a connection says when its server has gone, or when it lost its thread over that.
-LOST = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError)
 
 #: How long a request waits for a connection before it is told to come back.
 WAIT_S = 5.0
@@ -53,7 +50,7 @@ class Database:
         except LOST as error:
             if isinstance(error, TimeoutError):
                 connection.terminate()  # nobody answers there, so nobody would answer a farewell
-            if verdict(error) is Verdict.RETRY or isinstance(error, asyncpg.InternalClientError):
+            if verdict(error) is Verdict.RETRY:
                 raise DatabaseUnavailable(str(error)) from error
             raise
         finally:

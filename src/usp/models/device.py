@@ -1,7 +1,7 @@
 """Device, Site and Placement: what stands in the street, where, since when, and who may know."""
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
 
@@ -113,7 +113,7 @@ class Site:
 
 @dataclass(frozen=True, kw_only=True)
 class Device:
-    """One device and where it stands now; `addresses` are (network, address) pairs it speaks from.
+    """One device and where it stands now.
 
     Without a profile it sends the vocabulary's own names and units, and reports on change.
     """
@@ -130,7 +130,6 @@ class Device:
     lat: float | None = None
     approximate: bool = False
     since: datetime | None = None
-    addresses: tuple[tuple[str, str], ...] = field(default=())
 
     def __post_init__(self) -> None:
         check_identifier(self.name, "device")
