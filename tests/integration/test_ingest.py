@@ -118,3 +118,19 @@ async def test_every_item_has_one_outcome(worker: Worker, broker: Mosquitto, db:
     ]  # fmt: skip
     latest = await db.fetchrow("SELECT power, energy, power_time = energy_time AS same FROM usp.charging_latest")
     assert dict(latest) == {"power": 7000.0, "energy": 12.25, "same": True}
+
+
+async def test_an_idle_worker_takes_its_slot_again(worker: Worker, broker: Mosquitto, db: Any) -> None:
+    """Its database session ends while nothing is sent: no other worker may find the slot free for long."""
+    holds = """
+        SELECT array_agg(DISTINCT pid) FROM pg_locks JOIN pg_stat_activity USING (pid)
+        WHERE locktype = 'advisory' AND application_name = 'usp-ingest' AND datname = current_database()
+    """
+    before = await db.fetchval(holds)
+    assert len(before) == 1
+    await db.execute("SELECT pg_terminate_backend($1)", before[0])
+
+    async def held_by_another() -> bool:
+        return bool((await db.fetchval(holds) or before) != before)
+
+    await eventually(held_by_another, expected=True)

@@ -73,6 +73,38 @@ async def test_refused_and_odd_siblings_of_a_poisonous_item_stay_counted(
         await eventually(counted, {"received": 5, "stored": 2, "rejected": 3, "value_refused": 1})
 
 
+async def test_the_other_datasets_of_a_poisonous_item_are_stored(database_url: str, broker: Mosquitto, db: Any) -> None:
+    """The database refuses the item's air quality; its weather stands, and the refusal beside it."""
+    await refuse(db, "22003", 1_000_000)
+    before = await totals(db)
+    async with running(database_url, broker.url):
+        await send(broker, "lamp-1", {"time": 1_680_000_000, "no2": 666, "temperature": 20.5, "lit": True})
+        await eventually(
+            lambda: db.fetchval("SELECT temperature FROM usp.weather WHERE time = to_timestamp(168e7)"), 20.5
+        )
+    after = await totals(db)
+    changed = {what: after[what] - before.get(what, 0) for what in ("received", "stored", "rejected", "value_refused")}
+    assert changed == {"received": 1, "stored": 1, "rejected": 0, "value_refused": 1}
+    assert await db.fetchval("SELECT lit FROM usp.lighting WHERE time = to_timestamp(168e7)")
+    refused = await db.fetchrow("SELECT dataset, reason, whole_item FROM usp.rejection ORDER BY id DESC LIMIT 1")
+    assert tuple(refused) == ("air_quality", "refused_by_database", False)
+
+
+async def test_equal_items_beside_a_poisonous_one_are_duplicates(database_url: str, broker: Mosquitto, db: Any) -> None:
+    """Taken apart, a batch counts as it would have done in one piece."""
+    await refuse(db, "22003", 1_000_000)
+    before = await totals(db)
+    good = {"time": 1_670_000_000, "no2": 5}
+    async with running(database_url, broker.url):
+        await send(broker, "lamp-1", [good, {"time": 1_670_000_060, "no2": 666}, good, good])
+
+        async def counted() -> dict[str, int]:
+            after = await totals(db)
+            return {what: after.get(what, 0) - before.get(what, 0) for what in ("stored", "duplicate", "rejected")}
+
+        await eventually(counted, {"stored": 1, "duplicate": 2, "rejected": 1})
+
+
 @pytest.mark.parametrize("sqlstate", ["40001", "40P01", "53100", "53300", "57P01", "55P03"])
 async def test_what_passes_is_tried_again(database_url: str, broker: Mosquitto, db: Any, sqlstate: str) -> None:
     """Deadlock, serialization failure, full disk, connection limit, shutdown, lock: nothing is lost or rejected."""

@@ -10,12 +10,11 @@ from usp.api.selection import identifier
 from usp.db import Connection
 from usp.models.dataset import VISIBILITY_ORDER, Dataset, Visibility
 from usp.models.datasets import DATASETS
+from usp.models.tables import DEAD_AFTER_S
 
 #: asyncpg's records are mappings in all but name.
 Row = Any
 
-#: Workers say every second that they live.
-HEARTBEAT_S = 30.0
 #: For so long figures are shown again as they are: many who ask are one question to the database.
 KEEP_S = 1.0
 #: Names of silent devices shown at most; the counts are of all.
@@ -95,6 +94,8 @@ _HEARD = f"""
         LEFT JOIN (SELECT n.device, max(n.ops) AS time FROM {_NEWEST} WHERE n.dataset <> 'device_health' GROUP BY 1) m
             ON m.device = d.id
         WHERE coalesce(d.retired_at > now(), true)
+            -- What only holds others together, as a station its connectors, has nothing to report.
+            AND (m.time IS NOT NULL OR NOT EXISTS (SELECT FROM usp.device c WHERE c.parent = d.id))
     )
 """
 _DEVICES = f"{_HEARD} SELECT kind, {', '.join(map(_device_counts, VISIBILITY_ORDER))} FROM heard GROUP BY 1"
@@ -157,7 +158,7 @@ async def _figures(connection: Connection) -> Figures:
         totals=await connection.fetch(_TOTALS),
         rates=await connection.fetch(_RATES, list(SPANS.values())),
         delays=await connection.fetch(_DELAYS),
-        workers=await connection.fetch(_WORKERS, HEARTBEAT_S),
+        workers=await connection.fetch(_WORKERS, DEAD_AFTER_S),
         last_events=await connection.fetch(_LAST_EVENTS),
         devices=await connection.fetch(_DEVICES),
         silent=await connection.fetch(_SILENT),

@@ -12,9 +12,9 @@ from starlette.responses import Response
 from usp import migrate
 from usp.api import responses
 from usp.api.database import Database
-from usp.api.figures import HEARTBEAT_S
 from usp.api.problems import problem
 from usp.errors import UspError
+from usp.models.tables import DEAD_AFTER_S
 
 Check = dict[str, Any]
 
@@ -50,7 +50,7 @@ async def _ingest(_: Database, operations: Database) -> str:
         workers = await connection.fetch(
             "SELECT connected, extract(epoch FROM now() - heartbeat_at)::float8 AS age FROM usp.worker"
         )
-    alive = [w for w in workers if w["age"] < HEARTBEAT_S]
+    alive = [w for w in workers if w["age"] < DEAD_AFTER_S]
     if not alive:
         raise NotReady("no ingest worker is running")
     if not any(w["connected"] for w in alive):

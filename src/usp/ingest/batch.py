@@ -11,7 +11,6 @@ import orjson
 
 from usp.ingest.normalise import Row
 from usp.ingest.refusal import Refusal
-from usp.models.reasons import Reason
 
 #: How much of an item a rejection keeps; beyond it only length and digest.
 RAW_LIMIT = 64 * 1024
@@ -144,9 +143,20 @@ class Batch:
             yield part
         yield rest
 
-    def refused(self, reason: Reason, detail: str) -> "Batch":
+    def refused(self, refusal: Refusal) -> "Batch":
         """The same with all items that had rows rejected instead."""
         refused = Batch(rejections=[*self.rejections], counts=self.counts.copy(), unmapped=self.unmapped)
         for item in self.items:
-            refused.reject(item, Refusal(reason, detail), whole_item=True)
+            refused.reject(item, refusal, whole_item=True)
         return refused
+
+    def without(self, refusals: dict[str, Refusal]) -> "Batch":
+        """The same, of one item, with its rows of some datasets refused beside the others."""
+        rows = {dataset: rows for dataset, rows in self.rows.items() if dataset not in refusals}
+        if not rows:
+            return self.refused(next(iter(refusals.values())))
+        counts = [sum(len(each.rows) + len(each.followers) for each in rows.values())]
+        left = Batch(self.items, counts, rows, [*self.rejections], self.counts.copy(), self.unmapped)
+        for refusal in refusals.values():
+            left.reject(self.items[0], refusal, whole_item=False)
+        return left

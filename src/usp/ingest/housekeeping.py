@@ -14,6 +14,7 @@ import structlog
 from usp.db import CONNECT_TIMEOUT_S, LOST, WRITER_ROLE, Connection, connect
 from usp.ingest.registry import CHANNEL, Registry
 from usp.ingest.session import SLOT_LOCKS
+from usp.models.tables import DEAD_AFTER_S
 
 log = structlog.get_logger()
 
@@ -22,10 +23,9 @@ REFRESH_S = 30.0
 PRUNE_S = 3600.0
 #: Minutes of detailed counts kept for rates; totals are kept for ever.
 MINUTES_KEPT = "7 days"
-#: A worker that has not been heard of for so long is dead, and what waits for it is taken over.
-DEAD_AFTER = "5 seconds"
 LOOK_FOR_DEAD_S = 2.0
-GRACE_S = 10.0
+
+_SILENT = "heartbeat_at < now() - $2::float8 * interval '1 second'"
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ class Housekeeping:
             try:
                 connection = await connect(self._url, role=WRITER_ROLE, application="usp-ingest-house")
                 # After an outage nobody has been heard of for a while, and all who live need a moment to say so.
-                self._done_at["dead"] = asyncio.get_running_loop().time() + GRACE_S
+                self._done_at["dead"] = asyncio.get_running_loop().time() + DEAD_AFTER_S
                 await connection.add_listener(CHANNEL, lambda *_: self._changed.set())
                 self._changed.set()
                 while True:
@@ -135,15 +135,18 @@ class Housekeeping:
             await connection.execute("DELETE FROM usp.worker WHERE slot = $1", self._taken)
             await connection.execute("SELECT pg_advisory_unlock($1, $2)", SLOT_LOCKS, self._taken)
         dead = await connection.fetch(
-            "SELECT slot FROM usp.worker WHERE slot <> $1 AND heartbeat_at < now() - $2::text::interval ORDER BY slot",
-            own,
-            DEAD_AFTER,
+            f"SELECT slot FROM usp.worker WHERE slot <> $1 AND {_SILENT} ORDER BY slot", own, DEAD_AFTER_S
         )
         for (slot,) in dead:
-            if await connection.fetchval("SELECT pg_try_advisory_lock($1, $2)", SLOT_LOCKS, slot):
+            if not await connection.fetchval("SELECT pg_try_advisory_lock($1, $2)", SLOT_LOCKS, slot):
+                continue
+            # It may have come, worked and gone between the two questions.
+            query = f"SELECT EXISTS (SELECT FROM usp.worker WHERE slot = $1 AND {_SILENT})"
+            if await connection.fetchval(query, slot, DEAD_AFTER_S):
                 self._taken = slot
                 self._taking = asyncio.create_task(self._take_over(slot), name=f"take-over-{slot}")
                 return
+            await connection.execute("SELECT pg_advisory_unlock($1, $2)", SLOT_LOCKS, slot)
 
 
 async def refresh(connection: Connection, registry: Registry) -> None:

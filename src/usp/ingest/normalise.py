@@ -258,6 +258,6 @@ def _state(value: Any, prop: Property) -> str:
         raise Refused(Reason.WRONG_TYPE, f"Got {shown(value)}, expected one of {', '.join(prop.states)}.")
     if value in prop.states:
         return value
-    near = difflib.get_close_matches(value.lower(), prop.states, n=1)
+    near = difflib.get_close_matches(value[:80].lower(), prop.states, n=1)
     hint = f"; did you mean {near[0]}?" if near else f", expected one of {', '.join(prop.states)}."
     raise Refused(Reason.UNKNOWN_STATE, f"Got {shown(value)}{hint}")

@@ -64,8 +64,8 @@ class PacketSocket:
     def take(self, connection: int) -> list[Received]:
         """Take the PUBLISH packets of QoS 0 and 1 (MQTT 3.3) that stand in front, as far as they are whole.
 
-        They came together, so they get one arrival time, but for a microsecond: no two messages have the same, by
-        which the writer tells a row it has just inserted from an equal one that was there.
+        They came together, so they get one arrival time, but for a microsecond: two readings of one device that bring
+        no time of their own are two.
         """
         taken: list[Received] = []
         if not self._first_is_whole():

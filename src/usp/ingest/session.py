@@ -1,6 +1,7 @@
 """The writer's database session: its slot, as a lock that dies with it, and its temporary tables."""
 
 import asyncio
+from collections.abc import Callable
 from contextlib import suppress
 
 import structlog
@@ -21,10 +22,14 @@ class NoSlot(UspError):
 
 
 class Session:
-    """Connects when it is needed, and again when it was dropped. The slot stays the same all its life."""
+    """Connects when it is needed, and again when it was dropped. The slot stays the same all its life.
 
-    def __init__(self, database_url: str) -> None:
+    `lost` is called when a connection ends, so that also a worker with nothing to do takes its slot again.
+    """
+
+    def __init__(self, database_url: str, lost: Callable[[], None]) -> None:
         self._url = database_url
+        self._lost = lost
         self._connection: Connection | None = None
         self._writer: Writer | None = None
         self.slot: int | None = None
@@ -42,6 +47,7 @@ class Session:
                 connection.terminate()
                 raise
             self._connection = connection
+            connection.add_termination_listener(lambda _: self._lost())
             log.info("database_connected", slot=self.slot)
         return self._connection, self._writer
 

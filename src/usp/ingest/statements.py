@@ -69,8 +69,8 @@ class DatasetStatements:
     def compare(self) -> str:
         """Staged rows that met another row: which properties they would fill, and which contradict what stands.
 
-        Takes the stage's first and last time, so that only chunks between them are searched. A row that was
-        just inserted equals its staged self in every column; any other differs at least in `received_at`.
+        Takes the stage's first and last time, so that only chunks between them are searched. A row that was just
+        inserted is told from one that stood by its xmin, the transaction that wrote it.
         """
         fills = self._sum_of_bits("s.{p} IS NOT NULL AND t.{p} IS NULL")
         conflicts = self._sum_of_bits("s.{p} <> t.{p}")
@@ -80,14 +80,14 @@ class DatasetStatements:
             FROM (
                 SELECT s.device, s.time, {fills} AS fills, {conflicts} AS conflicts,
                     {same_period} AS same_period, to_jsonb(t) AS standing,
-                    t.received_at <> s.received_at AS another
+                    t.xmin <> pg_current_xact_id()::xid AS stood
                 FROM {self.stage} s
                 JOIN usp.{self.dataset.name} t ON t.device = s.device AND t.time = s.time
                 WHERE t.time BETWEEN $1 AND $2
                 ORDER BY s.device, s.time
                 FOR UPDATE OF t
             ) q
-            WHERE another OR fills <> 0 OR conflicts <> 0 OR NOT same_period
+            WHERE stood
         """
 
     @cached_property

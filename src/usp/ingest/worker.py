@@ -7,7 +7,7 @@ from contextlib import suppress
 
 import structlog
 
-from usp.db import Verdict, verdict
+from usp.db import LOST, Verdict, verdict
 from usp.errors import UspError
 from usp.ingest.batch import Batch
 from usp.ingest.bridges import BRIDGES
@@ -15,6 +15,7 @@ from usp.ingest.housekeeping import Housekeeping, State, refresh
 from usp.ingest.mqtt import MqttSource
 from usp.ingest.packets import Received
 from usp.ingest.pipeline import Pipeline
+from usp.ingest.refusal import Refusal
 from usp.ingest.registry import Registry, publish_profiles
 from usp.ingest.session import NoSlot, Session
 from usp.models.profile import DeviceProfile
@@ -49,16 +50,16 @@ class Worker:
         self._broker_url = broker_url
         self._profiles = profiles
         self._version = version
+        self._arrived = asyncio.Event()
+        self._stopping = asyncio.Event()
         self._registry = Registry(profiles)
         self._pipeline = Pipeline(BRIDGES, self._registry)
-        self._session = Session(database_url)
+        self._session = Session(database_url, self._arrived.set)
         self._house = Housekeeping(database_url, self._registry, self._state, self._take_over)
         self._sources: list[MqttSource] = []
         self._waiting: deque[Received] = deque()
         self._waiting_bytes = 0
         self._committing: Sequence[Received] = ()
-        self._arrived = asyncio.Event()
-        self._stopping = asyncio.Event()
 
     @property
     def in_flight(self) -> int:
@@ -169,6 +170,8 @@ class Worker:
         while self._waiting or not self._stopping.is_set():
             await self._arrived.wait()
             self._arrived.clear()
+            if not self._waiting:
+                await self._keep_slot()
             while self._waiting:
                 count = min(BATCH_MESSAGES, len(self._waiting))
                 messages = [self._waiting.popleft() for _ in range(count)]
@@ -183,6 +186,18 @@ class Worker:
                     if self._waiting_bytes < PAUSE_BYTES // 2 and not self._stopping.is_set():
                         source.resume()
                 await asyncio.sleep(0)
+
+    async def _keep_slot(self) -> None:
+        """Woken without a message: the connection has ended, and with it the lock on the slot."""
+        wait = BACKOFF_S[0]
+        while not self._waiting and not self._stopping.is_set():
+            try:
+                await self._session.ready()
+            except Exception as error:  # noqa: BLE001 - the table of verdicts decides
+                await self._after_failure(error, wait)
+                wait = min(wait * 2, BACKOFF_S[1])
+            else:
+                return
 
     async def _commit(self, messages: Sequence[Received]) -> None:
         """Write the messages, in as many transactions as their items need."""
@@ -213,17 +228,35 @@ class Worker:
                 return
 
     async def _isolate(self, batch: Batch, error: Exception) -> None:
-        """Find the items that the database refuses; the others are stored."""
+        """Find the items, and the datasets of an item, that the database refuses; the others are stored."""
         if len(batch.items) > 1 or (batch.items and batch.rejections):
             for part in batch.split():
                 await self._commit_batch(part)
         elif batch.items:
             log.error("refused_by_database", topic=batch.items[0].topic, error=str(error))
-            await self._commit_batch(batch.refused(Reason.REFUSED_BY_DATABASE, str(error)))
+            try:
+                refused = await self._refused_datasets(batch)
+            except LOST as lost:
+                await self._after_failure(lost, BACKOFF_S[0])
+                await self._commit_batch(batch)
+                return
+            whole = Refusal(Reason.REFUSED_BY_DATABASE, str(error))
+            await self._commit_batch(batch.without(refused) if refused else batch.refused(whole))
         else:
             # Not even the rejections can be written: at least they are counted.
             log.error("rejections_refused_by_database", count=len(batch.rejections), error=str(error))
             await self._commit_batch(Batch(counts=batch.counts))
+
+    async def _refused_datasets(self, batch: Batch) -> dict[str, Refusal]:
+        """The datasets of which the database refuses the rows; empty where that cannot be told."""
+        connection, writer = await self._session.ready()
+        async with asyncio.timeout(COMMIT_TIMEOUT_S):
+            errors = {dataset: await writer.probe(connection, batch, dataset) for dataset in batch.rows}
+        return {
+            dataset: Refusal(Reason.REFUSED_BY_DATABASE, str(error), dataset=dataset)
+            for dataset, error in errors.items()
+            if error is not None
+        }
 
     async def _after_failure(self, error: Exception, wait: float) -> None:
         self._session.drop()

@@ -7,7 +7,7 @@ from typing import Any
 
 import orjson
 
-from usp.db import Connection
+from usp.db import Connection, Verdict, verdict
 from usp.ingest.batch import RAW_LIMIT, Batch, CountKey, Item, Rejection, Rows
 from usp.ingest.followers import apply_followers
 from usp.ingest.latest import fold_latest
@@ -57,6 +57,20 @@ class Writer:
                 self._slot,
                 batch.token,
             )
+
+    async def probe(self, connection: Connection, batch: Batch, dataset: str) -> Exception | None:
+        """Why the database will never take the batch's rows of one dataset; nothing of them stays."""
+        transaction = connection.transaction()
+        await transaction.start()
+        try:
+            await self._write_rows(connection, self._statements[dataset], batch.rows[dataset], Settled(batch))
+        except Exception as error:
+            if verdict(error) is not Verdict.POISON:
+                raise
+            return error
+        finally:
+            await transaction.rollback()
+        return None
 
     async def has_committed(self, connection: Connection, batch: Batch) -> bool:
         """Whether this is the batch that this slot committed last; asked where the answer to a commit was lost."""

@@ -56,6 +56,9 @@ READERS = {
 }
 WRITER = "usp_writer"
 
+#: Ingest workers say every second that they live; one that has not for so long is dead.
+DEAD_AFTER_S = 10.0
+
 metadata = MetaData(
     schema=SCHEMA,
     naming_convention={
