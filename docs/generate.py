@@ -12,12 +12,16 @@ from pathlib import Path
 from typing import Any
 
 import typer
+from pydantic import BaseModel
 
 from usp.cli import app
 from usp.models.dataset import ROW_FLAG_NAMES, Aggregation, Property, RowFlag, ValueType, Visibility
 from usp.models.datasets import DATASETS
 from usp.models.device import KINDS
+from usp.models.profile import DeviceProfile, FieldMap, PartRule
+from usp.models.profile_schema import schema_text
 from usp.models.reasons import EXPLANATIONS, Reason
+from usp.profiles import load_profiles
 from usp.settings import PREFIX, Settings
 
 DOCS = Path(__file__).parent
@@ -37,8 +41,8 @@ AGGREGATIONS = {
 
 ROW_FLAGS = {
     RowFlag.TIME_ARRIVAL: "The item had no `time`; the moment of its arrival was taken.",
-    RowFlag.TIME_NETWORK: "The time is the one a network server put on the message. No door sets this yet.",
-    RowFlag.TIME_GATEWAY: "The time is the one a radio gateway put on the message. No door sets this yet.",
+    RowFlag.TIME_NETWORK: "The time is the one a network server put on the message.",
+    RowFlag.TIME_GATEWAY: "The time is the one a radio gateway put on the message.",
     RowFlag.LATE: "The reading arrived more than an hour after it was measured.",
 }
 
@@ -167,12 +171,48 @@ def _commands(command: Any, words: tuple[str, ...]) -> Iterator[tuple[tuple[str,
         yield from _commands(subcommand, (*words, name))
 
 
+def profile_keys() -> Iterator[str]:
+    """Every key of a profile."""
+    yield from _keys(DeviceProfile)
+
+
+def field_keys() -> Iterator[str]:
+    """Every key of a field in a profile."""
+    yield from _keys(FieldMap)
+
+
+def part_keys() -> Iterator[str]:
+    """Every key of a device's part in a profile."""
+    yield from _keys(PartRule)
+
+
+def _keys(model: type[BaseModel]) -> Iterator[str]:
+    rows = []
+    for name, info in model.model_fields.items():
+        default = info.default if isinstance(info.default, str | float | bool) else ""
+        shown = f"{default:g}" if isinstance(default, float) else str(default).lower()
+        rows.append((f"`{name}`", "required" if info.is_required() else shown, info.description or ""))
+    yield from table(("key", "without it", "meaning"), rows)
+
+
+def shipped_profiles() -> Iterator[str]:
+    """The profiles that ship with the platform."""
+    found = (p for p in load_profiles().values() if not p.name.startswith(("native-", "milan-")))
+    yield from table(
+        ("profile", "device model", "kind", "codec"), ((f"`{p.name}`", p.title, p.kind, p.codec or "") for p in found)
+    )
+
+
 #: Page -> the parts of it that are generated, each between `<!-- name -->` and `<!-- /name -->`.
 PAGES: dict[str, tuple[Callable[[], Iterator[str]], ...]] = {
     "datasets.md": (kinds, aggregations, datasets),
     "sending-data.md": (reasons, flags),
     "settings.md": (settings, commands),
+    "profiles.md": (profile_keys, field_keys, part_keys, shipped_profiles),
 }
+
+#: File -> its whole text.
+FILES: dict[str, Callable[[], str]] = {"profile.schema.json": schema_text}
 
 
 def page(name: str) -> str:
@@ -193,6 +233,11 @@ def main() -> None:
     for name in PAGES:
         path, text = DOCS / name, page(name)
         if text != path.read_text():
+            path.write_text(text)
+            sys.stdout.write(f"{path} written\n")
+    for name, make in FILES.items():
+        path, text = DOCS / name, make()
+        if not path.exists() or text != path.read_text():
             path.write_text(text)
             sys.stdout.write(f"{path} written\n")
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol
 
 import orjson
@@ -11,6 +11,7 @@ from usp_simulators.days import Day
 
 #: How long lampposts measure sound and count traffic and rain before they send: the interval of their profiles.
 INTERVAL = 60
+_INTERVAL = timedelta(seconds=INTERVAL)
 #: Fewer Wi-Fi clients than this are stored as none.
 FEWEST_CLIENTS = 5
 
@@ -47,12 +48,58 @@ DATASET_OF: dict[str, dict[str, str]] = {
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One row, or a part of one, that ought to be stored; parts of the same dataset and time add up."""
+    """One row, or a part of one, that ought to be stored; parts of the same dataset and time add up.
+
+    `flagged` names the values that lie out of range, `coded` those that were too small to be told.
+    """
 
     dataset: str
     time: datetime
     values: dict[str, Any]
     period: int | None = None
+    flagged: tuple[str, ...] = ()
+    coded: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Fate:
+    """What ought to become of one item, on its own: the rows it has, or the reason for which all of it is refused.
+
+    `refused` are pairs of field and reason: values kept out beside the others. `raw` is the item itself, given where a
+    rejection may have to hold it.
+    """
+
+    time: datetime | None
+    rows: list[Row]
+    reason: str = ""
+    field: str = ""
+    refused: tuple[tuple[str, str], ...] = ()
+    unmapped: tuple[str, ...] = ()
+    raw: bytes | None = None
+
+
+class Sendable(Protocol):
+    """What goes to the broker in one piece; `at` is when, in seconds since 1970."""
+
+    @property
+    def at(self) -> int:
+        """When it is due."""
+
+    @property
+    def device(self) -> str:
+        """Who speaks, as the topic has it."""
+
+    @property
+    def topic(self) -> str:
+        """The MQTT topic it is published to."""
+
+    @property
+    def body(self) -> bytes:
+        """The MQTT payload."""
+
+    @property
+    def fates(self) -> list[Fate]:
+        """What ought to become of each item in it."""
 
 
 @dataclass(slots=True)
@@ -82,25 +129,42 @@ class Message:
     @property
     def rows(self) -> list[Row]:
         """The rows it ought to become."""
-        found: dict[tuple[str, int], dict[str, Any]] = {}
-        for field, value in self.payload.items():
-            if field == "time":
-                continue
-            dataset, _, name = field.rpartition(".")
-            dataset = dataset or DATASET_OF[self.kind][field]
-            # An interval is stored at its start, and so is the rain that fell during it.
-            start = self.at - INTERVAL if dataset in {"noise", "traffic"} or name == "rainfall" else self.at
-            stored = 0 if (dataset, name) == ("wifi", "clients") and value < FEWEST_CLIENTS else value
-            found.setdefault((dataset, start), {})[name] = stored
-        return [
-            Row(
-                dataset,
-                datetime.fromtimestamp(start, UTC),
-                values,
-                INTERVAL if dataset in {"noise", "traffic"} else None,
-            )
-            for (dataset, start), values in found.items()
-        ]
+        return rows_of(self.kind, self.time, self.payload)
+
+    @property
+    def fates(self) -> list[Fate]:
+        """A message is one item."""
+        return [Fate(self.time, self.rows)]
+
+
+def rows_of(kind: str, time: datetime, payload: dict[str, Any], flagged: str = "") -> list[Row]:
+    """The rows that a device's values of a time ought to become; `flagged` names a field that is out of range."""
+    found: dict[tuple[str, datetime], dict[str, Any]] = {}
+    marked: tuple[tuple[str, datetime], str] | None = None
+    coded = False
+    for field, value in payload.items():
+        if field == "time":
+            continue
+        dataset, _, name = field.rpartition(".")
+        dataset = dataset or DATASET_OF[kind][field]
+        # An interval is stored at its start, and so is the rain that fell during it.
+        key = (dataset, time - _INTERVAL if dataset in {"noise", "traffic"} or name == "rainfall" else time)
+        few = dataset == "wifi" and name == "clients" and value < FEWEST_CLIENTS
+        coded |= few
+        found.setdefault(key, {})[name] = 0 if few else value
+        if field == flagged:
+            marked = (key, name)
+    return [
+        Row(
+            dataset,
+            start,
+            values,
+            INTERVAL if dataset in {"noise", "traffic"} else None,
+            (marked[1],) if marked is not None and marked[0] == (dataset, start) else (),
+            ("clients",) if coded and dataset == "wifi" else (),
+        )
+        for (dataset, start), values in found.items()
+    ]
 
 
 class Model(Protocol):

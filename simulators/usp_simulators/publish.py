@@ -14,7 +14,7 @@ from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
 from usp.errors import BrokerUnavailable
-from usp_simulators.message import Message
+from usp_simulators.message import Sendable
 
 #: How many messages may be under way: enough that the line is never idle, far below MQTT's 65,535.
 WINDOW = 2000
@@ -35,14 +35,14 @@ class Publisher:
         self,
         url: str,
         *,
-        acknowledged: Callable[[Message], None],
+        acknowledged: Callable[[Sendable], None],
         halted: Callable[[], bool] = lambda: False,
         say: Callable[[str], None] = lambda _: None,
     ) -> None:
         self._acknowledged = acknowledged
         self._halted = halted
         self._say = say
-        self._pending: dict[int, Message] = {}
+        self._pending: dict[int, Sendable] = {}
         self._connected = False
         self._refused = ""
         self._next_try = 0.0
@@ -87,7 +87,7 @@ class Publisher:
             if self._refused or self._halted() or time.monotonic() > deadline:
                 raise BrokerUnavailable(f"{host}:{port}: {self._refused or error}.")
 
-    def send(self, message: Message) -> bool:
+    def send(self, message: Sendable) -> bool:
         """Send, waiting while the window is full or the broker away; False if halted before that came to an end."""
         self._since_answers += 1
         if self._since_answers >= ANSWERS_EVERY:

@@ -15,8 +15,9 @@ from usp.errors import RegistryError, SettingsError
 from usp.models.device import Device
 from usp_simulators.days import ROME
 from usp_simulators.district import Simulation, district
+from usp_simulators.faults import Faults
 from usp_simulators.manifest import Manifest
-from usp_simulators.message import Message
+from usp_simulators.message import Message, Sendable
 from usp_simulators.progress import BackfillProgress
 from usp_simulators.publish import Publisher
 
@@ -53,7 +54,7 @@ class _Run:
     def halted(self) -> bool:
         return self.stop.is_set() or time.monotonic() > self.deadline
 
-    def send(self, messages: Iterator[Message]) -> int | None:
+    def send(self, messages: Iterator[Sendable]) -> int | None:
         """Send each message when it is due, the past as fast as possible; return when the first unsent one was due."""
         began = time.time()
         for message in messages:
@@ -81,6 +82,7 @@ def simulate(  # noqa: PLR0913
     manifest: Path | None = None,
     devices: int | Sequence[str] | None = None,
     once: bool = False,
+    faults: Faults | None = None,
     stop: threading.Event | None = None,
 ) -> Report:
     """Send what the Milan district measures to `broker` (mqtt:// or mqtts://), until stopped; blocks.
@@ -90,9 +92,10 @@ def simulate(  # noqa: PLR0913
         on. A part that was sent before is sent again exactly alike, so the platform counts it as duplicates.
     speed: catch up at this multiple of real time instead of as fast as possible; the future is never sent.
     duration: end after this many seconds, back-fill included.
-    manifest: append the rows that ought to be stored to this file, for each acknowledged message (see manifest.py).
+    manifest: append what ought to become of each item of each acknowledged message to this file (see manifest.py).
     devices: only so many devices, of each kind in turn, or only those of these names.
     once: send each device's last message before now, and end.
+    faults: let devices, clocks and radio err. What they hold back when the run ends is never sent.
     stop: set it, from another thread or a signal handler, to end the run: it waits for acknowledgements and returns.
     KeyboardInterrupt passes through. `BrokerUnavailable` is raised if there is no broker at the beginning; one that is
     lost later is waited for, and nothing is lost with it.
@@ -104,7 +107,7 @@ def simulate(  # noqa: PLR0913
     deadline = time.monotonic() + duration if duration is not None else float("inf")
     acknowledged = 0
 
-    def on_acknowledged(message: Message) -> None:
+    def on_acknowledged(message: Sendable) -> None:
         nonlocal acknowledged
         acknowledged += 1
         if book is not None:
@@ -123,7 +126,8 @@ def simulate(  # noqa: PLR0913
         run = _Run(publisher, progress, stop, deadline, int(start), speed)
         publisher.connect()
         stack.callback(publisher.close)
-        unsent = run.send(last_messages(simulation, int(now)) if once else simulation.messages(int(start)))
+        messages = last_messages(simulation, int(now)) if once else simulation.messages(int(start))
+        unsent = run.send(messages if faults is None else faults.stage(messages))
         # Whoever stops us does not wait long.
         publisher.drain(1.0 if stop.is_set() else 10.0)
     ends = [at for at in (publisher.oldest, unsent) if at is not None]

@@ -28,6 +28,10 @@ app.add_typer(devices_app, name="devices")
 app.add_typer(sites_app, name="sites")
 keys_app = typer.Typer(help="Tokens for what is not open.", no_args_is_help=True)
 app.add_typer(keys_app, name="keys")
+profiles_app = typer.Typer(help="Device profiles: what a device model's fields mean.", no_args_is_help=True)
+app.add_typer(profiles_app, name="profiles")
+codecs_app = typer.Typer(help="Payload codecs: scripts that turn a device's bytes into fields.", no_args_is_help=True)
+app.add_typer(codecs_app, name="codecs")
 
 out = Console(highlight=False, soft_wrap=True)
 
@@ -126,12 +130,21 @@ def simulate(  # noqa: PLR0913, PLR0917 - each is an option of the command
         str | None, typer.Option(help="Only so many devices, or those named, by comma.", show_default=False)
     ] = None,
     once: Annotated[bool, typer.Option("--once", help="Send each device's last message and end.")] = False,
+    faults: Annotated[
+        str | None,
+        typer.Option(
+            help="Let devices err: all, or by comma some of duplicate, late, reorder, corrupt, out_of_range, drift, "
+            "silent, unmapped, each with a share if wanted: late=0.05,drift.",
+            show_default=False,
+        ),
+    ] = None,
     broker_url: BrokerUrl = None,
 ) -> None:
     """Let the devices of the Milan district send, in real time."""
     import threading
     from datetime import datetime
 
+    from usp_simulators.faults import parse_faults
     from usp_simulators.simulate import parse_backfill, yesterday
     from usp_simulators.simulate import simulate as run
 
@@ -157,6 +170,7 @@ def simulate(  # noqa: PLR0913, PLR0917 - each is an option of the command
         manifest=manifest,
         devices=chosen,
         once=once,
+        faults=parse_faults(faults, seed) if faults is not None else None,
         stop=stop,
     )
     if resume:
@@ -270,15 +284,71 @@ def keys_revoke(
     _with_connection(load_settings(database_url=database_url), run)
 
 
-@app.command()
-def profiles() -> None:
+@profiles_app.command("list")
+def profiles_list() -> None:
     """Print the device profiles that are shipped or lie in USP_PROFILES_DIR."""
     from usp.profiles import load_profiles
 
+    found = load_profiles(load_settings().profiles_dir).values()
     _print_rows(
-        ["name", "kind", "interval_s", "title"],
-        [(p.name, p.kind, p.interval, p.title) for p in load_profiles(load_settings().profiles_dir).values()],
+        ["name", "kind", "interval_s", "codec", "title"],
+        [[p.name, p.kind, p.interval, p.codec, p.title] for p in found],
     )
+
+
+@profiles_app.command("check")
+def profiles_check(
+    file: Annotated[Path, typer.Argument(help="The profile, or the name of one that is there.", show_default=False)],
+    payload: Annotated[str | None, typer.Option(help="Bytes of an uplink, in hex.", show_default=False)] = None,
+    port: Annotated[int, typer.Option(help="The uplink's port (fPort).", min=1, max=255)] = 1,
+    message: Annotated[
+        Path | None,
+        typer.Option(
+            help="A message as JSON: of ChirpStack, of The Things Stack, a native one, or decoded fields.",
+            show_default=False,
+        ),
+    ] = None,
+) -> None:
+    """Tell every mistake in a profile by line and column, and what would be stored of a payload or message."""
+    from usp.profile_check import check
+
+    if payload is not None and message is not None:
+        raise typer.BadParameter("give either --payload or --message")
+    told = check(file, load_settings().profiles_dir, payload=payload, port=port, message=message)
+    for line in told.lines:
+        out.print(line, markup=False)
+    raise typer.Exit(0 if told.fine else 1)
+
+
+@profiles_app.command("schema")
+def profiles_schema() -> None:
+    """Print the JSON Schema of profiles, for editors."""
+    from usp.models.profile_schema import schema_text
+
+    print(schema_text(), end="")  # noqa: T201 - Rich would wrap it
+
+
+@codecs_app.command("test")
+def codecs_test(
+    codec: Annotated[str, typer.Argument(help="The script as its vendor published it, or cayenne_lpp.")],
+    examples: Annotated[
+        Path,
+        typer.Option(
+            help="JSON lines of fPort, hex and expect; a *-codec.yaml of The Things Network; a test_decode_*.json of "
+            "ChirpStack."
+        ),
+    ],
+) -> None:
+    """Run a codec on published examples, and say how many agree and where the others differ. Exit status 1: some do."""
+    from usp.ingest.codecs import BUILT_IN, read_codec
+    from usp.ingest.codecs.compare import report
+    from usp.ingest.codecs.examples import read_examples
+
+    known = BUILT_IN.get(codec) or read_codec(Path(codec))
+    lines, agree = asyncio.run(report(known, read_examples(examples, Path(codec).name)))
+    for line in lines:
+        out.print(line, markup=False)
+    raise typer.Exit(0 if agree else 1)
 
 
 @app.command()
@@ -290,6 +360,30 @@ def config() -> None:
         source = "" if name in settings.model_fields_set else "# "
         out.print(f"# {info.description}", style="dim")
         out.print(f"{source}{PREFIX}{name.upper()}={'' if value is None else value}\n")
+
+
+@app.command()
+def doctor(
+    database_url: DatabaseUrl = None,
+    broker_url: BrokerUrl = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON document for programs.")] = False,
+) -> None:
+    """Check database, broker and this machine, and say what to do; nothing is changed. Exit status 1: something fails.
+
+    Without addresses it looks at the `usp demo` that runs in USP_DATA_DIR.
+    """
+    import json
+
+    from usp import doctor
+
+    checks = asyncio.run(doctor.examine(load_settings(database_url=database_url, broker_url=broker_url)))
+    if as_json:
+        print(json.dumps(doctor.document(checks), indent=2, ensure_ascii=False))  # noqa: T201 - no wrapping, no colours
+    elif out.is_terminal:
+        out.print(doctor.table(checks))
+    else:
+        _print_rows([*doctor.HEADER], [check.row() for check in checks])
+    raise typer.Exit(int(doctor.worst(checks) is doctor.Status.FAIL))
 
 
 def _without_password(value: object) -> object:

@@ -20,7 +20,8 @@ from rich.text import Text
 from usp.embedded import Mosquitto, Parts, Postgres, find_parts, get_parts
 from usp.embedded.process import FolderLock, bindable, end, ending_with_us, open_log, tail, write_private
 from usp.errors import SettingsError, UspError
-from usp.settings import MqttVersion, Settings
+from usp.models.broker import MqttVersion
+from usp.settings import Settings
 
 # The platform's own commands, as they would be typed after `usp`.
 COMMANDS = {

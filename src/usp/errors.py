@@ -29,6 +29,10 @@ class ProfileError(UspError):
     """A device profile cannot be used."""
 
 
+class CodecError(UspError):
+    """A payload codec cannot be used."""
+
+
 class QueryError(UspError):
     """The request cannot be answered as asked."""
 

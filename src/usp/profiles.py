@@ -1,47 +1,73 @@
-"""Device profiles as files: those that ship with the platform, and those of the user's own folder."""
+"""Device profiles and their codecs as files: those that ship with the platform, and those of the user's own folder."""
 
+from collections.abc import Mapping
 from importlib.resources import files
 from pathlib import Path
 
-from ruamel.yaml import YAML
-from ruamel.yaml.error import MarkedYAMLError, YAMLError
-
 from usp.errors import ProfileError
+from usp.ingest.codecs import BUILT_IN, Codec
 from usp.models.device import KINDS
-from usp.models.profile import DeviceProfile, default_profile, parse_profile
+from usp.models.profile import DeviceProfile, default_profile
+from usp.profile_text import Mistake, read_profile
 
 SUFFIX = ".yaml"
+DATA = Path(str(files("usp") / "data"))
 
 
 def load_profiles(directory: Path | None = None) -> dict[str, DeviceProfile]:
     """Return all profiles by name: a native one for each kind, the shipped files, and over both the user's own."""
-    shipped = Path(str(files("usp") / "data" / "profiles"))
+    shipped = DATA / "profiles"
     if directory is not None and not directory.is_dir():
         raise ProfileError(f"{directory} is no folder.")
     folders = [shipped] if directory is None else [shipped, directory]
     profiles = [default_profile(kind) for kind in KINDS]
-    profiles += [load_profile(path) for folder in folders for path in _files(folder)]
+    profiles += [load_profile(path, directory) for folder in folders for path in _files(folder)]
     return {profile.name: profile for profile in profiles}
 
 
-def load_profile(path: Path) -> DeviceProfile:
-    """Return the profile in a file, which is called as the profile is."""
+def load_profile(path: Path, directory: Path | None = None) -> DeviceProfile:
+    """Return the profile in a file, which is called as the profile is. `directory` is the user's own folder."""
+    profile, mistakes = check_profile(path, directory)
+    if profile is None:
+        told = "\n".join(map(str, mistakes))
+        raise ProfileError(told if len(mistakes) == 1 else f"\n{told}")
+    return profile
+
+
+def check_profile(path: Path, directory: Path | None = None) -> tuple[DeviceProfile | None, list[Mistake]]:
+    """The profile in a file, or everything that is wrong with it. Raises ProfileError where it cannot be read."""
+    return read_profile(_text(path), str(path), name=path.stem, scripts=_scripts(path.parent, directory))
+
+
+def load_codecs(profiles: Mapping[str, DeviceProfile], directory: Path | None = None) -> dict[str, Codec]:
+    """The codecs of all profiles that ask for one, by the profile's name."""
+    return {p.name: load_codec(p, directory) for p in profiles.values() if p.codec is not None}
+
+
+def load_codec(profile: DeviceProfile, *directories: Path | None) -> Codec:
+    """The codec of a profile that asks for one, looked for in the folders given and then among the shipped ones."""
+    name = profile.codec or ""
+    if name in BUILT_IN:
+        return BUILT_IN[name]
+    path = _scripts(*directories).get(name)
+    if path is None:
+        raise ProfileError(f"{profile.name} asks for the codec {name}, and there is no such file.")
+    return Codec.of(name, _text(path))
+
+
+def _scripts(*directories: Path | None) -> dict[str, Path]:
+    """The JavaScript files in folders and among the shipped ones; the first folder that has one counts."""
+    folders = [*(folder for folder in directories if folder is not None), DATA / "codecs"]
+    return {path.name: path for folder in reversed(folders) for path in sorted(folder.glob("*.js"))}
+
+
+def _text(path: Path) -> str:
     try:
-        document = YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
-    except MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        where = f"{path}:{mark.line + 1}" if mark else str(path)
-        raise ProfileError(f"{where}: {error.problem or error.context or 'this is no YAML'}.") from None
-    except (YAMLError, UnicodeDecodeError) as error:
-        raise ProfileError(f"{path}: this is no YAML in UTF-8 ({' '.join(str(error).split())}).") from None
+        return path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise ProfileError(f"{path}: this is no text in UTF-8 ({error.reason} at byte {error.start}).") from None
     except OSError as error:
         raise ProfileError(f"{path}: {error.strerror}.") from None
-    profile = parse_profile(document, str(path))
-    if path.stem != profile.name:
-        raise ProfileError(
-            f"{path}: the profile's name is {profile.name}, so the file has to be {profile.name}{SUFFIX}."
-        )
-    return profile
 
 
 def _files(folder: Path) -> list[Path]:

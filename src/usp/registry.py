@@ -126,7 +126,7 @@ async def bring_in_devices(connection: Connection, devices: list[Device]) -> Cha
 
 async def _bring_in(connection: Connection, device: Device) -> str:
     if not await connection.fetchval("SELECT true FROM usp.profile WHERE name = $1", device.profile):
-        raise RegistryError(f"{device.name}: there is no profile {device.profile!r}; `usp profiles` lists them.")
+        raise RegistryError(f"{device.name}: there is no profile {device.profile!r}; `usp profiles list` shows them.")
     parent = None
     if device.parent is not None:
         parent = await connection.fetchval("SELECT id FROM usp.device WHERE name = $1", device.parent)

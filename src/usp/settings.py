@@ -2,7 +2,6 @@
 
 import difflib
 import os
-from enum import StrEnum
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -11,15 +10,9 @@ from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from usp.errors import SettingsError
+from usp.models.broker import MqttVersion, parse_brokers
 
 PREFIX = "USP_"
-
-
-class MqttVersion(StrEnum):
-    """A version of MQTT."""
-
-    V311 = "3.1.1"
-    V5 = "5"
 
 
 class Settings(BaseSettings):
@@ -34,8 +27,9 @@ class Settings(BaseSettings):
     )
     broker_url: str | None = Field(
         default=None,
-        description="MQTT broker to use, mqtt:// or mqtts://user:password@host:port. "
-        "Without it, `usp demo` starts a private one.",
+        description="MQTT broker to use, mqtt:// or mqtts://user:password@host:port; several by comma. Each may "
+        "carry options: ?version=3.1.1 or 5, shared=no where it knows no shared subscriptions, door=NAME (repeatable) "
+        "to listen there only for mqtt, chirpstack or things_stack. Without it, `usp demo` starts a private one.",
     )
     broker_version: MqttVersion = Field(
         default=MqttVersion.V5,
@@ -52,12 +46,22 @@ class Settings(BaseSettings):
     @field_validator("database_url")
     @classmethod
     def _is_database(cls, url: str | None) -> str | None:
-        return _with_scheme(url, ("postgresql", "postgres"), "postgresql://user:password@host:5432/usp")
+        if not url:
+            return None
+        parts = urlsplit(url)
+        if parts.scheme not in {"postgresql", "postgres"} or not parts.hostname:
+            shown = f"{parts.scheme}://…" if parts.scheme else "a text without a scheme"
+            raise ValueError(f"got {shown}, expected postgresql://user:password@host:5432/usp")
+        _ = parts.port  # urlsplit checks the port only when it is asked for
+        return url
 
     @field_validator("broker_url")
     @classmethod
     def _is_broker(cls, url: str | None) -> str | None:
-        return _with_scheme(url, ("mqtt", "mqtts"), "mqtt://user:password@host:1883")
+        if not url:
+            return None
+        parse_brokers(url)
+        return url
 
     def require_database(self) -> str:
         """The database's URL, or an error that says how to give it."""
@@ -71,17 +75,6 @@ class Settings(BaseSettings):
         if self.broker_url is None:
             raise SettingsError("USP_BROKER_URL is not set: give mqtt://user:password@host:1883.")
         return self.broker_url
-
-
-def _with_scheme(url: str | None, schemes: tuple[str, ...], example: str) -> str | None:
-    if not url:
-        return None
-    parts = urlsplit(url)
-    if parts.scheme not in schemes or not parts.hostname:
-        shown = f"{parts.scheme}://…" if parts.scheme else "a text without a scheme"
-        raise ValueError(f"got {shown}, expected {example}")
-    _ = parts.port  # urlsplit checks the port only when it is asked for
-    return url
 
 
 def load_settings(**flags: object) -> Settings:

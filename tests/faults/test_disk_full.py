@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.integration.test_ingest_survives import Publisher, Town, all_stored, make_town
+from tests.integration.town import Publisher, Town, all_stored, make_town
 
 from usp.embedded import Parts
 

@@ -12,7 +12,9 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from usp.db import WRITER_ROLE, connect
+from usp.ingest.batch import Replay
 from usp.ingest.bridges import BRIDGES
+from usp.ingest.codecs import CodecRuntime
 from usp.ingest.pipeline import Pipeline
 from usp.ingest.registry import Registry, publish_profiles
 from usp.ingest.writer import Writer
@@ -38,6 +40,7 @@ class Sent:
     topic: str
     payload: bytes
     received_at: datetime
+    replay: Replay | None = None
 
 
 @dataclass
@@ -54,7 +57,7 @@ class Town:
         sent = [Sent(topic, payload, next(self.arrivals)) for topic, payload in messages]
         before = await self.totals()
         while sent:
-            batch, number = self.pipeline.next_batch(sent)
+            batch, number = await self.pipeline.next_batch(sent)
             await self.writer.commit(self.connection, batch)
             sent = sent[number:]
         return {what: n - before.get(what, 0) for what, n in (await self.totals()).items()}
@@ -72,14 +75,17 @@ async def town(database_url: str, db: Any) -> AsyncIterator[Town]:
     """One device of each kind, and one with a measuring interval."""
     await publish_profiles(db, PROFILES)
     await bring_in_devices(db, DEVICES)
-    registry = Registry(PROFILES)
+    registry = Registry(PROFILES, {})
     await registry.refresh(db)
     connection = await connect(database_url, role=WRITER_ROLE, application="test")
     writer = Writer(0)
     await writer.prepare(connection)
     start = datetime(2026, 1, 1, tzinfo=UTC)
-    yield Town(connection, Pipeline(BRIDGES, registry), writer, (start + timedelta(seconds=n) for n in count()))
+    codecs = CodecRuntime()
+    pipeline = Pipeline(BRIDGES, registry, codecs)
+    yield Town(connection, pipeline, writer, (start + timedelta(seconds=n) for n in count()))
     await connection.close()
+    await codecs.close()
 
 
 topics = st.one_of(
@@ -213,7 +219,7 @@ async def test_rows_of_one_batch_with_one_key_are_applied_in_order_of_arrival(to
 async def test_a_commit_whose_answer_was_lost_is_recognised(town: Town) -> None:
     """A batch knows whether it was the last that this slot committed, so it is counted once."""
     message = Sent("usp/v1/of-timed/up", b'{"time":"2025-07-07T07:07:07Z","no2":1}', next(town.arrivals))
-    batch, _ = town.pipeline.next_batch([message])
+    batch, _ = await town.pipeline.next_batch([message])
     assert not await town.writer.has_committed(town.connection, batch)
     await town.writer.commit(town.connection, batch)
     assert await town.writer.has_committed(town.connection, batch)

@@ -3,7 +3,6 @@
 import asyncio
 import os
 import signal
-import struct
 import subprocess
 import sys
 from datetime import UTC, datetime
@@ -13,8 +12,9 @@ from typing import Any
 from usp.embedded import Mosquitto
 from usp.models.datasets import DATASETS
 from usp_simulators.district import Simulation, district
-from usp_simulators.manifest import Expected, Manifest, read_manifest
+from usp_simulators.manifest import Manifest, read_manifest
 from usp_simulators.publish import Publisher
+from usp_simulators.reconcile import reconcile
 
 # Rush hour, so that every kind has something to say.
 START = int(datetime(2024, 11, 18, 6, tzinfo=UTC).timestamp())
@@ -34,48 +34,26 @@ def send(broker_url: str, manifest: Path) -> int:
     return count
 
 
-async def stored(db: Any) -> Expected:
-    """Everything in the hypertables, in the manifest's own form."""
-    found: Expected = {}
-    for name, dataset in DATASETS.items():
-        for record in await db.fetch(
-            f"SELECT d.name AS of, t.* FROM usp.{name} t JOIN usp.device d ON d.id = t.device"
-        ):
-            values = {p.name: record[p.name] for p in dataset.properties if record[p.name] is not None}
-            if dataset.interval:
-                values["period"] = record["period"]
-            found[record["of"], name, record["time"]] = values
-    return found
-
-
-def as_stored(dataset: str, values: dict[str, Any]) -> dict[str, Any]:
-    """The values as a `real` holds them; registers are doubles and stay as they are."""
-    reals = {p.name for p in DATASETS[dataset].properties if p.type == "real"}
-    return {n: struct.unpack("f", struct.pack("f", v))[0] if n in reals else v for n, v in values.items()}
-
-
 async def test_what_was_sent_is_what_is_stored(database_url: str, broker: Mosquitto, db: Any, tmp_path: Path) -> None:
     """The manifest of the simulators and the content of the database are equal, and every item was stored once."""
     environment = os.environ | {"USP_DATABASE_URL": database_url, "USP_BROKER_URL": broker.url}
     usp = [sys.executable, "-m", "usp"]
     subprocess.run([*usp, "devices", "import", "--demo"], env=environment, check=True, stdout=subprocess.DEVNULL)
     worker = subprocess.Popen([*usp, "ingest"], env=environment, stderr=subprocess.DEVNULL)
+    manifest = tmp_path / "manifest.jsonl"
     try:
         async with asyncio.timeout(20):
             while not await db.fetchval("SELECT count(*) FROM usp.worker WHERE connected"):
                 await asyncio.sleep(0.05)
-        count = await asyncio.to_thread(send, broker.url, tmp_path / "manifest.jsonl")
-        totals = "SELECT coalesce(sum(count), 0) FROM usp.ingest_total WHERE what = $1"
+        count = await asyncio.to_thread(send, broker.url, manifest)
+        received = "SELECT coalesce(sum(count), 0) FROM usp.ingest_total WHERE what = 'received'"
         async with asyncio.timeout(30):
-            while await db.fetchval(totals, "received") < count:
+            while await db.fetchval(received) < count:
                 await asyncio.sleep(0.1)
     finally:
         worker.send_signal(signal.SIGTERM)
         assert worker.wait(20) == 0
-    assert await db.fetchval(totals, "stored") == await db.fetchval(totals, "received") == count
-    expected = read_manifest(tmp_path / "manifest.jsonl")
-    found = await stored(db)
-    assert found.keys() == expected.keys()
-    differing = [k for k, values in expected.items() if found[k] != as_stored(k[1], values)]
-    assert not differing, (differing[0], found[differing[0]], expected[differing[0]])
-    assert {kind for _, kind, _ in expected} == set(DATASETS)
+    accounts = await reconcile(db, manifest, exact=True)
+    assert not accounts.differences, "\n".join(accounts.differences)
+    assert accounts.stored == accounts.received == accounts.items == count
+    assert {row["dataset"] for line in read_manifest(manifest) for row in line["rows"]} == set(DATASETS)

@@ -42,6 +42,12 @@ def test_generated_parts_are_up_to_date(page: str) -> None:
     assert (DOCS / page).read_text() == _generate().page(page)
 
 
+@pytest.mark.parametrize("name", sorted(_generate().FILES))
+def test_generated_files_are_up_to_date(name: str) -> None:
+    """What an editor reads is what the platform reads: run .venv/bin/python docs/generate.py."""
+    assert (DOCS / name).read_text() == _generate().FILES[name]()
+
+
 @pytest.mark.parametrize("reason", list(Reason))
 def test_every_reason_is_documented(reason: Reason) -> None:
     """Whoever's reading is refused can look the reason up."""

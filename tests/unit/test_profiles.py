@@ -3,8 +3,10 @@ from pathlib import Path
 import pytest
 
 from usp.errors import ProfileError
-from usp.profiles import load_profiles
+from usp.profiles import load_codecs, load_profiles
 from usp.registry import MILAN, read_devices, read_sites
+
+ACME = "name: acme\ntitle: ACME\nkind: lamppost\n"
 
 
 def write(folder: Path, name: str, text: str) -> Path:
@@ -53,30 +55,35 @@ def test_a_users_profile_replaces_the_shipped_one_of_its_name(tmp_path: Path) ->
 
 
 def test_yaml_is_version_1_2(tmp_path: Path) -> None:
-    """`on` and `no` are words, not booleans."""
-    text = "name: dwarf\ntitle: no\nkind: lamppost\nfields:\n  state: {property: lit, values: {on: true, off: false}}\n"
+    """`on` and `no` are words, not booleans, and 0xFF is a number."""
+    text = (
+        "name: dwarf\ntitle: no\nkind: lamppost\nmissing: 0xFF\n"
+        "fields:\n  state: {property: lit, values: {on: true, off: false}}\n"
+    )
     profile = load_profiles(write(tmp_path, "dwarf.yaml", text))["dwarf"]
     assert profile.title == "no"
     assert profile.fields["state"].values == {"on": True, "off": False}
+    assert profile.missing == (255,)
 
 
 @pytest.mark.parametrize(
     ("name", "text", "told"),
     [
-        ("broken.yaml", "name: broken\ntitle: [1\nkind: x\n", "broken.yaml:3: "),
-        ("twice.yaml", "name: twice\nname: twice\n", "twice.yaml:2: found duplicate key"),
-        ("tab.yaml", "name: tab\n\ttitle: x\n", "tab.yaml:2: "),
-        ("two.yaml", "name: two\n---\nname: three\n", "two.yaml:"),
-        ("tag.yaml", "name: !!python/name:os.system x\n", "tag.yaml:1: "),
-        ("empty.yaml", "", "empty.yaml: "),
-        ("other.yaml", "name: meter\ntitle: x\nkind: lamppost\n", "the file has to be meter.yaml"),
-        ("wrong.yaml", "name: wrong\ntitle: x\nkind: lamppost\nintervall: 5\n", "intervall"),
+        ("broken.yaml", "name: broken\ntitle: [1\nkind: x\n", "broken.yaml:3:5: "),
+        ("twice.yaml", "name: twice\nname: twice\n", "twice.yaml:2:1: 'name' is there already, in line 1"),
+        ("tab.yaml", "name: tab\n\ttitle: x\n", "tab.yaml:2:1: there is a tab here"),
+        ("two.yaml", "name: two\n---\nname: three\n", "two.yaml:2:1: another document begins here"),
+        ("tag.yaml", "name: !!python/name:os.system x\n", "tag.yaml:1:7: tag:yaml.org,2002:python/name:os.system"),
+        ("bell.yaml", "name: bell\ntitle: \x07\n", "bell.yaml:2:8: there is a character here"),
+        ("loop.yaml", "name: loop\nfields: &a {b: *a}\n", "loop.yaml:2:9: this contains itself"),
+        ("empty.yaml", "", "empty.yaml:1:1: expected a profile"),
+        ("list.yaml", "- name: list\n", "list.yaml:1:1: expected a profile"),
+        ("other.yaml", "name: meter\ntitle: x\nkind: lamppost\n", "other.yaml:1:7: the profile's name is meter"),
         ("short.yml", "name: short\n", "rename it"),
-        ("name.yaml", "name: 'A'\ntitle: x\nkind: lamppost\n", "no identifier"),
     ],
 )
-def test_a_bad_profile_is_named_with_its_mistake(tmp_path: Path, name: str, text: str, told: str) -> None:
-    """The message leads to the file, and to the line where the YAML itself is broken."""
+def test_a_bad_file_is_named_with_its_mistake(tmp_path: Path, name: str, text: str, told: str) -> None:
+    """The message leads to the file, the line and the column."""
     with pytest.raises(ProfileError, match=name) as caught:
         load_profiles(write(tmp_path, name, text))
     assert told in str(caught.value)
@@ -93,3 +100,21 @@ def test_a_missing_folder_is_an_error(tmp_path: Path) -> None:
     """A misspelt USP_PROFILES_DIR is not an empty one."""
     with pytest.raises(ProfileError, match="nowhere is no folder"):
         load_profiles(tmp_path / "nowhere")
+
+
+def test_a_codec_lies_beside_the_profile_or_ships_with_the_platform(tmp_path: Path) -> None:
+    """The user's own file goes before a shipped one of its name, for shipped profiles too."""
+    write(tmp_path, "elsys.js", "function decodeUplink(input) { return {data: {}}; }")
+    write(tmp_path, "acme.yaml", ACME + "codec: decentlab-dl-pm.js\n")
+    write(tmp_path, "lpp.yaml", ACME.replace("acme", "lpp") + "codec: cayenne_lpp\n")
+    codecs = load_codecs(load_profiles(tmp_path), tmp_path)
+    assert codecs["elsys-ers"].script.startswith("function")
+    assert "Decentlab" in codecs["acme"].script
+    assert codecs["lpp"].name == "cayenne_lpp"
+    assert "milan-lamppost" not in codecs
+
+
+def test_a_codec_that_is_not_there_is_told_where_it_is_asked_for(tmp_path: Path) -> None:
+    """With the one that may have been meant."""
+    with pytest.raises(ProfileError, match=r"acme\.yaml:4:8: there is no file elsis\.js; did you mean elsys\.js\?"):
+        load_profiles(write(tmp_path, "acme.yaml", ACME + "codec: elsis.js\n"))

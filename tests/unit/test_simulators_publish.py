@@ -3,6 +3,7 @@ import signal
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Self
@@ -15,6 +16,7 @@ from paho.mqtt.enums import CallbackAPIVersion
 from usp.embedded import Mosquitto, Parts
 from usp.errors import BrokerUnavailable, RegistryError, SettingsError
 from usp_simulators import Simulation, district
+from usp_simulators.faults import parse_faults
 from usp_simulators.manifest import read_manifest
 from usp_simulators.simulate import parse_backfill, select, simulate, yesterday
 
@@ -31,7 +33,7 @@ class Listener:
     def __enter__(self) -> Self:
         self.broker.start()
         self._client = mqtt.Client(CallbackAPIVersion.VERSION2)
-        self._client.on_message = lambda _c, _u, m: self.heard.append((m.topic, orjson.loads(m.payload)["time"]))
+        self._client.on_message = lambda _c, _u, m: self.heard.append((m.topic, _time_of(m.payload)))
         subscribed = threading.Event()
         self._client.on_subscribe = lambda *_: subscribed.set()
         self._client.connect("127.0.0.1", self.broker.port)
@@ -50,6 +52,13 @@ class Listener:
         deadline = time.monotonic() + 20
         while len(self.heard) < count and time.monotonic() < deadline:
             time.sleep(0.05)
+
+
+def _time_of(payload: bytes | bytearray) -> str:
+    """The time of a message; damaged ones have none."""
+    with suppress(orjson.JSONDecodeError, KeyError, TypeError):
+        return str(orjson.loads(payload)["time"])
+    return ""
 
 
 @pytest.fixture
@@ -75,10 +84,27 @@ def test_a_backfill_runs_into_real_time_without_gap_or_overlap(listener: Listene
     expected = list(Simulation(district()).messages(int(since.timestamp()), int(report.until.timestamp())))
     assert {(m.topic, m.payload["time"]) for m in expected} <= set(listener.heard)
     assert len(set(listener.heard)) == len(listener.heard)
-    rows = read_manifest(tmp_path / "manifest.jsonl")
+    lines = read_manifest(tmp_path / "manifest.jsonl")
+    written = {(line["device"], row["dataset"], row["time"]): row["values"] for line in lines for row in line["rows"]}
     for message in expected:
         for row in message.rows:
-            assert row.values.items() <= rows[message.device, row.dataset, row.time].items()
+            # The rain stands beside the other weather, an interval earlier.
+            if "rainfall" not in row.values:
+                key = (message.device, row.dataset, row.time.strftime("%Y-%m-%dT%H:%M:%SZ"))
+                assert written[key] == row.values or "rainfall" in written[key]
+
+
+def test_faults_are_sent_and_foreseen(listener: Listener, tmp_path: Path) -> None:
+    """With faults the manifest tells of everything that was sent, broken or not, and of nothing else."""
+    since = datetime.now(UTC) - timedelta(hours=1)
+    faults, manifest = parse_faults("corrupt=0.3,duplicate=0.3"), tmp_path / "manifest"
+    with listener:
+        report = simulate(listener.broker.url, since=since, duration=5, devices=50, faults=faults, manifest=manifest)
+        listener.wait_for(report.sent)
+    lines = list(read_manifest(manifest))
+    assert len(lines) == report.acknowledged == report.sent
+    assert {"not_json", "bad_time", "time_without_offset"} <= {line.get("reason") for line in lines}
+    assert len(set(listener.heard)) < report.sent
 
 
 def test_a_killed_broker_costs_nothing(mosquitto: Mosquitto) -> None:

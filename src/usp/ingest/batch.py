@@ -2,7 +2,7 @@
 
 import secrets
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, NamedTuple
@@ -28,6 +28,13 @@ class CountKey(NamedTuple):
     reason: str
 
 
+class Replay(NamedTuple):
+    """The rejection that an item is taken up from, and the refused field where the rest of the item was stored."""
+
+    rejection: int
+    field: str | None
+
+
 class Item(NamedTuple):
     """One reading as sent, and who sent it; kept until its outcome is known.
 
@@ -42,6 +49,7 @@ class Item(NamedTuple):
     raw: Any
     message: bytes
     received_at: datetime
+    replay: Replay | None = None
 
     def payload(self) -> bytes:
         """The item's own bytes; an element of an array is written anew, unless it goes too deep for that."""
@@ -60,10 +68,20 @@ class Rejection(NamedTuple):
     refusal: Refusal
     whole_item: bool
 
+    @property
+    def is_known(self) -> bool:
+        """Whether this is what the item was taken up from, or stands beside that."""
+        replay = self.item.replay
+        return replay is not None and (self.whole_item or replay.field is not None)
+
+
+#: Owner of rows that decide no outcome: radio data beside a reading.
+NOBODY = -1
+
 
 @dataclass(slots=True)
 class Rows:
-    """Rows of one dataset with unique keys, and the item each belongs to.
+    """Rows of one dataset with unique keys, and the item each belongs to, or NOBODY.
 
     `followers` are rows that came later for a key that was there: they are applied to it in order of arrival.
     """
@@ -94,6 +112,10 @@ class Batch:
     rejections: list[Rejection] = field(default_factory=list)
     counts: Counter[CountKey] = field(default_factory=Counter)
     unmapped: dict[tuple[int | None, str], tuple[int, Any, datetime]] = field(default_factory=dict)
+    #: When a device's frame counter last began anew.
+    restarts: dict[int, datetime] = field(default_factory=dict)
+    #: Since when nothing can have been missed on the way from the network servers to us; None if that is not known.
+    unbroken_since: datetime | None = None
     #: Tells this batch from the one before, should the answer to its commit be lost.
     token: int = field(default_factory=lambda: secrets.randbits(63))
 
@@ -106,11 +128,15 @@ class Batch:
         number = len(self.items)
         self.items.append(item)
         self.row_counts.append(len(rows))
+        self.add_rows(rows, number)
+
+    def add_rows(self, rows: Iterable[tuple[str, Row]], owner: int = NOBODY) -> None:
+        """Take in rows of an item, or some that decide no outcome."""
         for dataset, row in rows:
             found = self.rows.get(dataset)
             if found is None:
                 found = self.rows[dataset] = Rows()
-            found.add(row, number)
+            found.add(row, owner)
 
     def receive(self, door: str, kind: str, count: int) -> None:
         """Count items at the door, before anything is known of them."""
@@ -122,6 +148,14 @@ class Batch:
         what = "rejected" if whole_item else "value_refused"
         self.counts[CountKey(item.door, item.kind, "", what, refusal.reason)] += 1
 
+    def count_event(self, door: str, kind: str, event: str) -> None:
+        """Count something the network tells that is no reading."""
+        self.counts[CountKey(door, kind, "", "event", event)] += 1
+
+    def restart(self, device: int, at: datetime) -> None:
+        """Note that a device's frame counter began anew."""
+        self.restarts[device] = max(at, self.restarts.get(device, at))
+
     def count_unmapped(self, device: int | None, name: str, value: Any, at: datetime) -> None:
         """Count a field that belongs to no property, with its last value."""
         key = (device, name[:200])
@@ -131,16 +165,18 @@ class Batch:
     def split(self) -> Iterator["Batch"]:
         """The same in parts: each item with rows by itself, and one part for all the rest."""
         rest = Batch(rejections=self.rejections, counts=self.counts.copy(), unmapped=self.unmapped)
+        rest.restarts, rest.unbroken_since = self.restarts, self.unbroken_since
         rows_of: dict[int, list[tuple[str, Row]]] = {}
         for dataset, rows in self.rows.items():
             for row, owner in [*zip(rows.rows, rows.items, strict=True), *rows.followers]:
                 rows_of.setdefault(owner, []).append((dataset, row))
         for number, item in enumerate(self.items):
-            part = Batch()
+            part = Batch(unbroken_since=self.unbroken_since)
             part.receive(item.door, item.kind, 1)
             rest.receive(item.door, item.kind, -1)
             part.add_item(item, rows_of[number])
             yield part
+        rest.add_rows(rows_of.get(NOBODY, ()))
         yield rest
 
     def refused(self, refusal: Refusal) -> "Batch":

@@ -4,8 +4,8 @@ import asyncio
 import itertools
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from datetime import UTC, datetime
 from typing import Any
-from urllib.parse import unquote, urlsplit
 
 import structlog
 from paho.mqtt import client as paho
@@ -15,14 +15,13 @@ from paho.mqtt.properties import Properties
 
 from usp.errors import BrokerUnavailable
 from usp.ingest.packets import PacketSocket, Received
-from usp.settings import MqttVersion
+from usp.models.broker import Broker, MqttVersion
 
 log = structlog.get_logger()
 
 KEEPALIVE_S = 60
 CONNECT_TIMEOUT_S = 10.0
 BACKOFF_S = (0.2, 30.0)
-DEFAULT_PORTS = {"mqtt": 1883, "mqtts": 8883}
 #: MQTT 5 brokers forget a session when its expiry has passed; a worker may be away over a weekend.
 SESSION_EXPIRY_S = 7 * 86400
 #: Packet identifiers have 16 bits: no more can be in flight.
@@ -46,7 +45,7 @@ class MqttSource:
 
     def __init__(
         self,
-        url: str,
+        broker: Broker,
         *,
         client_id: str,
         subscriptions: Sequence[str],
@@ -54,10 +53,9 @@ class MqttSource:
         lost: Callable[[int], None],
         version: MqttVersion = MqttVersion.V5,
     ) -> None:
-        parts = urlsplit(url)
-        self._host = parts.hostname or ""
-        self._port = parts.port or DEFAULT_PORTS[parts.scheme]
-        self._version = version
+        self._to = broker
+        self._broker = broker.name
+        self._version = broker.version or version
         self._subscriptions = subscriptions
         self._deliver = deliver
         self._lost = lost
@@ -72,9 +70,8 @@ class MqttSource:
         self._left: asyncio.Future[None] = self._loop.create_future()
         self._down = asyncio.Event()
         self.connected = False
-        self._user = parts.username
-        self._password = parts.password
-        self._tls = parts.scheme == "mqtts"
+        #: Since when the broker has kept for us what it could not deliver; None before that is known.
+        self.unbroken_since: datetime | None = None
         self._client_id = client_id
         self._client = self._make_client()
 
@@ -99,9 +96,9 @@ class MqttSource:
 
     def _prepare(self, client: paho.Client) -> None:
         client.connect_timeout = CONNECT_TIMEOUT_S
-        if self._user is not None:
-            client.username_pw_set(unquote(self._user), unquote(self._password) if self._password else None)
-        if self._tls:
+        if self._to.user is not None:
+            client.username_pw_set(self._to.user, self._to.password)
+        if self._to.tls:
             client.tls_set()
 
     def _on_loop(self, action: Callable[[Any], None]) -> Callable[[Any, Any, Any], None]:
@@ -139,10 +136,6 @@ class MqttSource:
         finally:
             misc.cancel()
 
-    @property
-    def _broker(self) -> str:
-        return f"{self._host}:{self._port}"
-
     async def _connect(self) -> None:
         self._up = self._loop.create_future()
         self._down.clear()
@@ -152,7 +145,7 @@ class MqttSource:
             properties.SessionExpiryInterval = SESSION_EXPIRY_S
             properties.ReceiveMaximum = RECEIVE_MAXIMUM
             options = {"clean_start": False, "properties": properties}
-        await asyncio.to_thread(self._client.connect, self._host, self._port, keepalive=KEEPALIVE_S, **options)
+        await asyncio.to_thread(self._client.connect, self._to.host, self._to.port, keepalive=KEEPALIVE_S, **options)
         async with asyncio.timeout(CONNECT_TIMEOUT_S):
             await self._up
         self.connected = True
@@ -215,6 +208,8 @@ class MqttSource:
             self._fail(f"{self._broker} says: {reason}.")
             return
         self._session_present = flags.session_present
+        if not flags.session_present:
+            self.unbroken_since = datetime.now(UTC)
         if self._subscriptions:
             # Also where a session is present: an earlier version of this program may have asked for less.
             client.subscribe([(topic, 1) for topic in self._subscriptions])
@@ -223,6 +218,9 @@ class MqttSource:
 
     def _on_subscribe(self, _c: Any, _u: Any, _mid: int, reasons: Sequence[Any], _p: Any) -> None:
         refused = [t for t, reason in zip(self._subscriptions, reasons, strict=False) if reason.is_failure]
+        if any(reason.value == 0 for reason in reasons):
+            # Granted with QoS 0: what came while we were away is lost, whatever the session.
+            self.unbroken_since = datetime.now(UTC)
         if refused:
             self._fail(f"{self._broker} refuses a subscription to {', '.join(refused)}.")
         else:

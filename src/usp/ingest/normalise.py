@@ -4,18 +4,20 @@ A row is a list in the order of the dataset's columns: time, device, period (int
 flagged, flags, received_at, and behind the columns, for the writer, the bits of the properties present.
 """
 
-import difflib
-from collections.abc import Callable
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
+from usp.ingest.converters import Converter, converter, is_missing, sentinels_of, wrong_number
+from usp.ingest.parts import Part, Splitter
+from usp.ingest.paths import flatten, tree_of
 from usp.ingest.refusal import Refusal, Refused, shown
 from usp.ingest.times import measuring_time
 from usp.models.dataset import Dataset, Property, RowFlag, ValueType
 from usp.models.datasets import DATASETS
 from usp.models.device import native_fields
-from usp.models.profile import DeviceProfile, FieldMap, TimestampSide, unit_conversion
+from usp.models.profile import DeviceProfile, FieldMap, TimestampSide
 from usp.models.reasons import Reason
 
 #: A reading that comes later than this after its measuring time is flagged `late`.
@@ -53,30 +55,39 @@ class _Target(NamedTuple):
     bit: int
     low: float
     high: float
-    convert: Callable[[Any], Any] | None
+    convert: Converter | None
     bottom: tuple[int, int] | None
     property: Property
 
 
 class Normaliser:
-    """One profile's compiled form; called for each item."""
+    """One profile's compiled form; called for each item.
+
+    A device with parts (`has_children`) is first taken apart by `split`, and each part normalised by the profile of
+    the device that it is; `measured` is the time of parts that have none of their own.
+    """
 
     def __init__(self, profile: DeviceProfile) -> None:
+        self.has_children = bool(profile.children)
+        self._splitter = Splitter(profile.children)
         self._interval = profile.interval
         self._stamps_end = profile.timestamp is TimestampSide.END
         self._zone = ZoneInfo(profile.zone) if profile.zone else None
+        self._time = profile.time
+        self._no_time = sentinels_of(profile.missing)
+        self._tree = tree_of([*profile.fields, *([profile.time] if profile.time else [])])
+        self._ignored = frozenset(("time", "period", profile.time, *_descriptions(profile)))
         self._slots: list[_Slot] = []
         self._fields = self._compile(profile)
 
     def _compile(self, profile: DeviceProfile) -> dict[str, _Target]:
         native = native_fields(profile.kind)
-        fields = {name: self._target(dataset, prop, None, name) for name, (dataset, prop) in native.items()}
+        fields = {name: self._target(*found, None, profile) for name, found in native.items()}
         for name, mapping in profile.fields.items():
-            dataset, prop = native[mapping.property]
-            fields[name] = self._target(dataset, prop, mapping, name)
+            fields[name] = self._target(*native[mapping.property], mapping, profile)
         return fields
 
-    def _target(self, dataset_name: str, prop: Property, mapping: FieldMap | None, field: str) -> _Target:
+    def _target(self, dataset_name: str, prop: Property, mapping: FieldMap | None, profile: DeviceProfile) -> _Target:
         dataset = DATASETS[dataset_name]
         at_start = dataset.interval or prop.at_interval_start
         offset = 3 if dataset.interval else 2
@@ -90,7 +101,7 @@ class Normaliser:
             bit=dataset.bit[prop.name],
             low=-limit if prop.low is None else prop.low,
             high=limit if prop.high is None else prop.high,
-            convert=_converter(prop, mapping, field),
+            convert=converter(prop, mapping, profile.missing),
             bottom=bottom,
             property=prop,
         )
@@ -104,11 +115,45 @@ class Normaliser:
         self._slots.append(_Slot(dataset, at_start, blank))
         return len(self._slots) - 1
 
-    def __call__(  # noqa: C901, PLR0912 - in pieces it would cost twice as much, for each value
-        self, device: int, item: dict[str, Any], received_at: datetime
+    def split(self, item: Mapping[str, Any]) -> tuple[dict[str, Any], list[Part]]:
+        """The item without its parts, and (name, item) of each part; a part's device is called `<device>-<name>`.
+
+        The item given is not changed. What cannot be named stays in it. Raises Refused where there are too many.
+        """
+        return self._splitter(item)
+
+    def measured(
+        self, item: Mapping[str, Any], received_at: datetime, at: tuple[datetime, int] | None = None
+    ) -> tuple[datetime, int]:
+        """When an item was measured, and the flags that tell whose clock said so. Raises Refused.
+
+        The field that the profile names goes before `at`, the network server's (time, flags); without either it is
+        the item's `time`.
+        """
+        if self._time is not None:
+            sent = flatten(item, self._tree).get(self._time)
+            if sent is not None and not is_missing(sent, self._no_time):
+                try:
+                    return measuring_time(sent, received_at, self._zone)
+                except Refused as refused:
+                    # A clock that nobody has set yet begins in 1970 or 1980.
+                    if at is None or refused.refusal.reason is not Reason.TOO_OLD:
+                        raise
+        return measuring_time(item.get("time"), received_at, self._zone) if at is None else at
+
+    def __call__(  # noqa: C901, PLR0912, PLR0915 - in pieces it would cost twice as much, for each value
+        self, device: int, item: Mapping[str, Any], received_at: datetime, at: tuple[datetime, int] | None = None
     ) -> Normalised:
-        """Normalise one item of `device`. Raises Refused where no part of it can be stored."""
-        time, flags = measuring_time(item.get("time"), received_at, self._zone)
+        """Normalise one item of `device`. Raises Refused where no part of it can be stored.
+
+        `at` is the time, with its flags, that a network server gives; without it the item itself says when it is of.
+        """
+        if self._time is None and at is None:
+            time, flags = measuring_time(item.get("time"), received_at, self._zone)
+        else:
+            time, flags = self.measured(item, received_at, at)
+        if self._tree:
+            item = flatten(item, self._tree)
         age = received_at - time
         if age > LATE_AFTER:
             flags |= RowFlag.LATE.value
@@ -119,7 +164,7 @@ class Normaliser:
         for name, value in item.items():
             target = fields.get(name)
             if target is None:
-                if name not in ("time", "period"):
+                if name not in self._ignored:
                     unmapped[name] = value
                 continue
             if value is None:
@@ -130,6 +175,8 @@ class Normaliser:
                 value = self._convert(target, name, value)  # noqa: PLW2901 - from the device's to ours
                 if type(value) is Refusal:
                     refused.append(value)
+                    continue
+                if value is None:
                     continue
             row = rows.get(slot)
             if row is None:
@@ -157,7 +204,7 @@ class Normaliser:
     def _finish(
         self,
         device: int,
-        item: dict[str, Any],
+        item: Mapping[str, Any],
         received_at: datetime,
         time: datetime,
         flags: int,
@@ -191,22 +238,24 @@ class Normaliser:
         return result
 
     def _convert(self, target: _Target, field: str, value: Any) -> Any:
-        """The value in the property's type and unit, or a Refusal."""
+        """The value in the property's type and unit, None where it says that there is none, or a Refusal."""
         try:
-            if target.convert is not None:
-                return target.convert(value)
+            if target.convert is None:
+                raise wrong_number(value, target.property)
+            return target.convert(value)
         except Refused as refused:
             reason, detail, *_ = refused.refusal
             return self._refusal(target, field, reason, detail)
-        return self._refusal(
-            target,
-            field,
-            Reason.WRONG_TYPE,
-            f"Got {shown(value)}, expected a number in {_unit(target.property)}.",
-        )
 
     def _refusal(self, target: _Target, field: str, reason: Reason, detail: str) -> Refusal:
         return Refusal(reason, detail, field, self._slots[target.slot].dataset.name)
+
+
+def _descriptions(profile: DeviceProfile) -> Iterator[str]:
+    """Vendors' codecs give a value together with its unit and name; those are no readings."""
+    for name in profile.fields:
+        if name.endswith(".value"):
+            yield from (name.removesuffix("value") + word for word in ("unit", "displayName"))
 
 
 def _period_refusal(period: Any, dataset: str) -> Refusal | None:
@@ -216,48 +265,3 @@ def _period_refusal(period: Any, dataset: str) -> Refusal | None:
     if type(period) not in (int, float) or not PERIODS_S[0] <= period <= PERIODS_S[1]:
         return Refusal(Reason.BAD_PERIOD, f"Got {shown(period)}.", "period", dataset)
     return None
-
-
-def _unit(prop: Property) -> str:
-    return prop.unit or "no unit"
-
-
-def _converter(prop: Property, mapping: FieldMap | None, field: str) -> Callable[[Any], Any] | None:
-    """What turns a sent value into a stored one; None for a number that is stored as it is sent."""
-    values = mapping.values if mapping else {}
-    if prop.type is ValueType.BOOLEAN:
-        return lambda value: _boolean(values.get(_key(value), value) if values else value)
-    if prop.type is ValueType.TEXT:
-        return lambda value: _state(values.get(_key(value), value) if values else value, prop)
-    if mapping is None or (mapping.unit is None and mapping.scale == 1.0 and mapping.offset == 0.0):
-        return None
-    factor, zero = unit_conversion(mapping.unit, prop, field) if mapping.unit else (1.0, 0.0)
-    scale, shift = mapping.scale * factor, mapping.offset * factor + zero
-
-    def convert(value: Any) -> float:
-        if type(value) not in (int, float):
-            raise Refused(Reason.WRONG_TYPE, f"Got {shown(value)}, expected a number.")
-        return float(value * scale + shift)
-
-    return convert
-
-
-def _key(value: Any) -> str:
-    """How a sent value is written among a profile's `values`: as in JSON."""
-    return {True: "true", False: "false"}.get(value, str(value)) if type(value) is bool else str(value)
-
-
-def _boolean(value: Any) -> bool:
-    if type(value) is bool:
-        return value
-    raise Refused(Reason.WRONG_TYPE, f"Got {shown(value)}, expected true or false.")
-
-
-def _state(value: Any, prop: Property) -> str:
-    if type(value) is not str:
-        raise Refused(Reason.WRONG_TYPE, f"Got {shown(value)}, expected one of {', '.join(prop.states)}.")
-    if value in prop.states:
-        return value
-    near = difflib.get_close_matches(value[:80].lower(), prop.states, n=1)
-    hint = f"; did you mean {near[0]}?" if near else f", expected one of {', '.join(prop.states)}."
-    raise Refused(Reason.UNKNOWN_STATE, f"Got {shown(value)}{hint}")

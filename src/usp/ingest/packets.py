@@ -29,6 +29,8 @@ class Received(NamedTuple):
     received_at: datetime
     mid: int
     connection: int
+    #: It comes for the first time; what is taken up again comes from elsewhere.
+    replay: None = None
 
 
 class PacketSocket:

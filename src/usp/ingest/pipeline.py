@@ -1,24 +1,26 @@
 """The table of contents of ingestion: what happens to one message, step by step."""
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from itertools import islice
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import structlog
 
-from usp.ingest.batch import Batch, Item
-from usp.ingest.bridges.bridge import Bridge
-from usp.ingest.normalise import Normalised
+from usp.ingest.batch import Batch, Item, Replay
+from usp.ingest.bridges.bridge import Bridge, Event, Readings, Sender, Unwrapped, Uplink
+from usp.ingest.codecs import Codec, CodecRuntime, Decoded, Frame
+from usp.ingest.normalise import Normalised, Row
 from usp.ingest.refusal import Refusal, Refused, shown
 from usp.ingest.registry import KnownDevice, Registry
+from usp.ingest.times import check_time
 from usp.models.reasons import Reason
 
 log = structlog.get_logger()
 
 #: Unknown fields counted from one item; a firmware that sends more than this sends noise.
 UNMAPPED_PER_ITEM = 50
-
 
 #: Items in one transaction: enough to make its fixed cost small, few enough to stay below a second.
 BATCH_ITEMS = 5_000
@@ -39,18 +41,31 @@ class Message(Protocol):
 
     @property
     def received_at(self) -> datetime:
-        """When it came."""
+        """When it came first."""
+
+    @property
+    def replay(self) -> Replay | None:
+        """The rejection it is taken up from, if it is."""
+
+
+class _Opened(NamedTuple):
+    """An uplink, and what its device's codec says of its bytes."""
+
+    uplink: Uplink
+    decoded: Decoded | Refusal | None
 
 
 class Pipeline:
     """Turns messages into the contents of a batch, whatever was sent."""
 
-    def __init__(self, bridges: Sequence[Bridge], registry: Registry) -> None:
+    def __init__(self, bridges: Sequence[Bridge], registry: Registry, codecs: CodecRuntime) -> None:
         self._bridges = bridges
         self._registry = registry
+        self._codecs = codecs
 
-    def next_batch(self, messages: Sequence[Message]) -> tuple[Batch, int]:
+    async def next_batch(self, messages: Sequence[Message]) -> tuple[Batch, int]:
         """A batch of the first messages, and of how many. One that brings us to fall must not stop the others."""
+        opened = await self._open_uplinks(messages)
         fatal: dict[int, str] = {}
         while True:
             batch = Batch()
@@ -60,7 +75,7 @@ class Pipeline:
                 try:
                     if number in fatal:
                         raise Refused(Reason.INTERNAL_ERROR, fatal[number])
-                    self.process(message, batch)
+                    self.process(message, opened.get(number), batch)
                 except Refused as error:
                     self._reject_whole(message, error.refusal, batch)
                 except Exception as error:
@@ -70,18 +85,16 @@ class Pipeline:
             else:
                 return batch, len(messages)
 
-    def process(self, message: Message, batch: Batch) -> None:
-        """One message: unwrap it into items, and let each become rows or a rejection. Raises Refused."""
-        if len(message.payload) > MAX_PAYLOAD:
-            raise Refused(Reason.TOO_LARGE, f"Got {len(message.payload):,} bytes.")
+    def process(self, message: Message, opened: _Opened | None, batch: Batch) -> None:
+        """One message: unwrap it, and let each item in it become rows or a rejection. Raises Refused."""
         bridge = self._bridge(message.topic)
-        address, raw_items = bridge.unwrap(message.topic, message.payload)
-        device = self._registry.find(address)
-        batch.receive(bridge.door, device.kind if device else "", len(raw_items))
-        alone = len(raw_items) == 1
-        for raw in raw_items:
-            item = _item(bridge.door, address, device, None if alone else raw, message)
-            self._process_item(item, raw, device, batch)
+        unwrapped = opened.uplink if opened is not None else _unwrap(bridge, message)
+        if type(unwrapped) is Readings:
+            self._process_readings(bridge.door, message, unwrapped, batch)
+        elif type(unwrapped) is Uplink:
+            self._process_uplink(bridge.door, message, unwrapped, opened and opened.decoded, batch)
+        elif type(unwrapped) is Event:
+            self._process_event(bridge.door, unwrapped, batch)
 
     def _bridge(self, topic: str) -> Bridge:
         """The bridge that reads the topic; the first one also answers for topics that are nobody's."""
@@ -89,18 +102,136 @@ class Pipeline:
 
     def _reject_whole(self, message: Message, refusal: Refusal, batch: Batch) -> None:
         bridge = self._bridge(message.topic)
-        address = bridge.address(message.topic)
-        item = _item(bridge.door, address, self._registry.find(address), None, message)
-        batch.receive(bridge.door, item.kind, 1)
+        sender = bridge.sender(message.topic)
+        item = _item(bridge.door, sender, self._registry.find(sender), None, message)
+        batch.receive(item.door, item.kind, 1)
         batch.reject(item, refusal, whole_item=True)
 
-    def _process_item(self, item: Item, raw: Any, device: KnownDevice | None, batch: Batch) -> None:
-        """One item: find its device, normalise, add the rows."""
+    # Uplinks of network servers: bytes are decoded before anything else, many at a time
+
+    async def _open_uplinks(self, messages: Sequence[Message]) -> dict[int, _Opened]:
+        """Unwrap the uplinks among the messages, and decode those that need it. What fails here fails again later."""
+        opened: dict[int, _Opened] = {}
+        waiting: dict[Codec, list[int]] = {}
+        for number, message in enumerate(messages):
+            bridge = self._bridge(message.topic)
+            if bridge is self._bridges[0]:
+                continue
+            try:
+                uplink = _unwrap(bridge, message)
+            except Exception:  # noqa: BLE001, S112 - `process` meets it again, and answers it
+                continue
+            if type(uplink) is not Uplink:
+                continue
+            opened[number] = _Opened(uplink, None)
+            device = self._registry.find(uplink.sender, uplink.time)
+            if uplink.payload is not None and uplink.fields is None and device is not None and device.codec:
+                waiting.setdefault(device.codec, []).append(number)
+        await asyncio.gather(*(self._decode(codec, numbers, opened) for codec, numbers in waiting.items()))
+        return opened
+
+    async def _decode(self, codec: Codec, numbers: list[int], opened: dict[int, _Opened]) -> None:
+        uplinks = [opened[number].uplink for number in numbers]
+        frames = [Frame(u.payload or b"", u.port, u.time, u.variables) for u in uplinks]
+        results = await self._codecs.decode(codec, frames)
+        for number, uplink, result in zip(numbers, uplinks, results, strict=True):
+            opened[number] = _Opened(uplink, result)
+
+    def _process_uplink(
+        self, door: str, message: Message, uplink: Uplink, decoded: Decoded | Refusal | None, batch: Batch
+    ) -> None:
+        device = self._registry.find(uplink.sender, uplink.time)
+        item = _item(door, uplink.sender, device, None, message)
+        batch.receive(item.door, item.kind, 1)
         try:
-            rows, refused, unmapped = _normalised(item, raw, device)
+            check_time(uplink.time, message.received_at, uplink.time.isoformat())
+            health = _health(uplink, device, message.received_at)
         except Refused as error:
             batch.reject(item, error.refusal, whole_item=True)
             return
+        if uplink.fields is None and uplink.payload is None and uplink.refusal is None:
+            self._add(item, health, batch)
+            return
+        try:
+            known = _known(device, uplink.sender)
+            fields = _fields(uplink, decoded, known)
+            result = self._normalised(known, fields, message.received_at, (uplink.time, uplink.flags))
+        except Refused as error:
+            batch.reject(item, error.refusal, whole_item=True)
+        else:
+            health.rows[:] = _left_over(health.rows, result.rows)
+            self._add(item, result, batch)
+        # However that went: radio data decide nothing.
+        batch.add_rows(health.rows)
+
+    def _process_event(self, door: str, event: Event, batch: Batch) -> None:
+        device = self._registry.find(event.sender, event.restarted_at)
+        batch.count_event(door, device.kind if device else "", event.kind)
+        if device is not None and event.restarted_at is not None:
+            batch.restart(device.id, event.restarted_at)
+
+    # Items
+
+    def _process_readings(self, door: str, message: Message, readings: Readings, batch: Batch) -> None:
+        sender, raw_items = readings
+        device = self._registry.find(sender)
+        alone = len(raw_items) == 1
+        first = _item(door, sender, device, None, message)
+        batch.receive(first.door, first.kind, len(raw_items))
+        for raw in raw_items:
+            item = first if alone else first._replace(raw=raw)
+            try:
+                result = self._normalised(_known(device, sender), raw, message.received_at)
+            except Refused as error:
+                batch.reject(item, error.refusal, whole_item=True)
+            else:
+                self._add(item, result, batch)
+
+    def _normalised(
+        self, device: KnownDevice, raw: Any, received_at: datetime, at: tuple[datetime, int] | None = None
+    ) -> Normalised:
+        """Rows of the device and of its parts. Raises Refused where no part of the item can be stored."""
+        if device.normaliser is None:
+            raise Refused(Reason.NO_PROFILE, f"The device asks for {device.profile!r}.")
+        if type(raw) is not dict:
+            raise Refused(Reason.NOT_AN_OBJECT, f"Got {shown(raw)}.")
+        parts: list[tuple[str, dict[str, Any]]] = []
+        if device.normaliser.has_children:
+            raw, parts = device.normaliser.split(raw)
+        result = device.normaliser(device.id, raw, received_at, at)
+        for name, part in parts:
+            self._add_part(device, name, part, received_at, at, result)
+        if device.retired_at is not None and any(row[0] >= device.retired_at for _, row in result.rows):
+            raise Refused(Reason.RETIRED_DEVICE, f"Retired at {device.retired_at.isoformat()}.")
+        return result
+
+    def _add_part(
+        self,
+        device: KnownDevice,
+        name: str,
+        part: Mapping[str, Any],
+        received_at: datetime,
+        at: tuple[datetime, int] | None,
+        result: Normalised,
+    ) -> None:
+        """Take in the rows of a lane, a connector, a flat; what is refused there is refused beside the rest."""
+        child = self._registry.child(device, name)
+        try:
+            if child is None:
+                wanted = f"{device.name}-{name}"
+                raise Refused(Reason.UNKNOWN_DEVICE, f"Register {wanted!r} with {device.name!r} as its parent.", name)
+            rows, refused, unmapped = self._normalised(child, part, received_at, at)
+        except Refused as error:
+            result.refused.append(error.refusal)
+            return
+        result.rows.extend(rows)
+        result.refused.extend(refusal._replace(field=f"{name}: {refusal.field}") for refusal in refused)
+        result.unmapped.update((f"{name}: {field}", value) for field, value in unmapped.items())
+
+    @staticmethod
+    def _add(item: Item, result: Normalised, batch: Batch) -> None:
+        """Add the rows of an item, or reject it where there are none."""
+        rows, refused, unmapped = result
         for name in islice(unmapped, UNMAPPED_PER_ITEM):
             batch.count_unmapped(item.device, name, unmapped[name], item.received_at)
         if not rows:
@@ -112,26 +243,66 @@ class Pipeline:
             batch.reject(item, refusal, whole_item=False)
 
 
-def _normalised(item: Item, raw: Any, device: KnownDevice | None) -> Normalised:
+def _unwrap(bridge: Bridge, message: Message) -> Unwrapped:
+    if len(message.payload) > MAX_PAYLOAD:
+        raise Refused(Reason.TOO_LARGE, f"Got {len(message.payload):,} bytes.")
+    return bridge.unwrap(message.topic, message.payload)
+
+
+def _health(uplink: Uplink, device: KnownDevice | None, received_at: datetime) -> Normalised:
+    """What the network server tells of battery and radio, as rows of device_health."""
+    if device is None or device.normaliser is None or not uplink.health:
+        return Normalised([], [], {})
+    if device.retired_at is not None and uplink.time >= device.retired_at:
+        return Normalised([], [], {})
+    values = {f"device_health.{name}": value for name, value in uplink.health.items()}
+    return device.normaliser(device.id, values, received_at, (uplink.time, uplink.flags))
+
+
+def _left_over(health: list[tuple[str, Row]], rows: list[tuple[str, Row]]) -> list[tuple[str, Row]]:
+    """Put radio data into the row that the payload's own battery makes; returns what found no such row."""
+    for dataset, row in rows:
+        if health and dataset == health[0][0] and row[:2] == health[0][1][:2]:
+            extra = health[0][1]
+            for column, value in enumerate(extra[2:-4], 2):
+                if row[column] is None:
+                    row[column] = value
+            row[-4] |= extra[-4] & ~row[-1]
+            row[-1] |= extra[-1]
+            return []
+    return health
+
+
+def _known(device: KnownDevice | None, sender: Sender) -> KnownDevice:
     if device is None:
-        raise Refused(Reason.UNKNOWN_DEVICE, f"No device is called {shown(item.address)}.")
-    if device.normaliser is None:
-        raise Refused(Reason.NO_PROFILE, f"The device asks for {device.profile!r}.")
-    if type(raw) is not dict:
-        raise Refused(Reason.NOT_AN_OBJECT, f"Got {shown(raw)}.")
-    result = device.normaliser(device.id, raw, item.received_at)
-    if device.retired_at is not None and any(row[0] >= device.retired_at for _, row in result.rows):
-        raise Refused(Reason.RETIRED_DEVICE, f"Retired at {device.retired_at.isoformat()}.")
-    return result
+        network = f" in the network {sender.network!r}" if sender.network else ""
+        raise Refused(Reason.UNKNOWN_DEVICE, f"No device is called {shown(sender.address)}{network}.")
+    return device
 
 
-def _item(door: str, address: str, device: KnownDevice | None, raw: Any, message: Message) -> Item:
-    topic, payload, received_at = message.topic, message.payload, message.received_at
+def _fields(uplink: Uplink, decoded: Decoded | Refusal | None, device: KnownDevice) -> Any:
+    """The reading's fields, from the network server or from our codec. Raises Refused where there are none."""
+    if uplink.refusal is not None:
+        raise Refused(*uplink.refusal[:3])
+    if uplink.fields is not None:
+        return uplink.fields
+    if isinstance(decoded, Refusal):
+        raise Refused(*decoded[:3])
+    if decoded is None:
+        sent = (uplink.payload or b"").hex()[:80]
+        raise Refused(Reason.NO_CODEC, f"Got {sent} on port {uplink.port}; the profile is {device.profile!r}.")
+    return decoded.data
+
+
+def _item(door: str, sender: Sender, device: KnownDevice | None, raw: Any, message: Message) -> Item:
+    topic, payload, received_at, replay = message.topic, message.payload, message.received_at, message.replay
+    if replay is not None:
+        door = "replay"
     if device is None:
-        return Item(door, topic, address, "", None, raw, payload, received_at)
-    return Item(door, topic, address, device.kind, device.id, raw, payload, received_at)
+        return Item(door, topic, sender.address, "", None, raw, payload, received_at, replay)
+    return Item(door, topic, sender.address, device.kind, device.id, raw, payload, received_at, replay)
 
 
-def _fields_hint(unmapped: dict[str, Any]) -> str:
+def _fields_hint(unmapped: Mapping[str, Any]) -> str:
     names = list(islice(unmapped, 5))
     return f"Got the fields {', '.join(map(shown, names))}." if names else "The item has no field but its time."

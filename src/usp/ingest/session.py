@@ -1,7 +1,7 @@
 """The writer's database session: its slot, as a lock that dies with it, and its temporary tables."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 
 import structlog
@@ -14,7 +14,10 @@ log = structlog.get_logger()
 
 #: First key of the advisory locks; the second is the slot.
 SLOT_LOCKS = 0x757370
-_SLOTS = 64
+#: Places for workers.
+SLOTS = range(64)
+#: The place of who takes up rejections; there is one, so that nothing is taken up twice at a time.
+REPLAY_SLOTS = range(1000, 1001)
 
 
 class NoSlot(UspError):
@@ -27,8 +30,11 @@ class Session:
     `lost` is called when a connection ends, so that also a worker with nothing to do takes its slot again.
     """
 
-    def __init__(self, database_url: str, lost: Callable[[], None]) -> None:
+    def __init__(
+        self, database_url: str, lost: Callable[[], None] = lambda: None, *, slots: Sequence[int] = SLOTS
+    ) -> None:
         self._url = database_url
+        self._slots = slots
         self._lost = lost
         self._connection: Connection | None = None
         self._writer: Writer | None = None
@@ -67,7 +73,7 @@ class Session:
         self.drop()
 
     async def _take_slot(self, connection: Connection) -> int:
-        for slot in range(_SLOTS) if self.slot is None else [self.slot]:
+        for slot in self._slots if self.slot is None else [self.slot]:
             if await connection.fetchval("SELECT pg_try_advisory_lock($1, $2)", SLOT_LOCKS, slot):
                 return slot
         if self.slot is None:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from usp.ingest.batch import Batch, CountKey, Item, Rejection
+from usp.ingest.batch import NOBODY, Batch, CountKey, Item, Rejection
 from usp.ingest.normalise import Row
 from usp.ingest.refusal import Refusal, shown
 from usp.ingest.statements import DatasetStatements
@@ -38,12 +38,15 @@ class Settled:
 
     def nothing_new(self, item: int) -> None:
         """A row of the item filled nothing that was empty."""
-        self._not_new[item] += 1
+        if item != NOBODY:
+            self._not_new[item] += 1
 
     def conflict(
         self, item: int, statements: DatasetStatements, row: Row, names: list[str], standing: Mapping[str, Any]
     ) -> None:
         """Values of the row, or its period, contradict what stands."""
+        if item == NOBODY:
+            return
         for name in names:
             offered = row[statements.columns.index(name)]
             detail = f"At {row[0].isoformat()} stands {shown(standing[name])}, got {shown(offered)}."
@@ -69,6 +72,17 @@ class Settled:
         for number, conflicts in self._conflicts.items():
             for refusal in conflicts:
                 self._reject(batch.items[number], refusal, whole_item=False)
+
+    def replayed(self) -> dict[int, Rejection | None]:
+        """The rejections that were taken up again in this batch, each with why it is refused still, if it is."""
+        found: dict[int, Rejection | None] = {
+            item.replay.rejection: None for item in self._batch.items if item.replay is not None
+        }
+        for rejection in (*self._batch.rejections, *self.rejections):
+            replay = rejection.item.replay
+            if replay is not None and (rejection.whole_item or rejection.refusal.field == replay.field):
+                found[replay.rejection] = rejection
+        return found
 
     def _reject(self, item: Item, refusal: Refusal, *, whole_item: bool) -> None:
         self.rejections.append(Rejection(item, refusal, whole_item))

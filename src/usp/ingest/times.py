@@ -34,12 +34,17 @@ def measuring_time(sent: Any, received_at: datetime, zone: ZoneInfo | None) -> t
             time = _to_utc(time, sent)
     else:
         time = _from_epoch(sent)
+    check_time(time, received_at, sent)
+    return time, 0
+
+
+def check_time(time: datetime, received_at: datetime, sent: Any) -> None:
+    """Refuse a time that lies in the future or before there were sensors. `sent` is how it was written."""
     if time - received_at > FUTURE_TOLERANCE:
         ahead = time - received_at
         raise Refused(Reason.TIME_IN_FUTURE, f"Got {shown(sent)}, {ahead} ahead of the arrival.", "time")
     if time < EARLIEST:
         raise Refused(Reason.TOO_OLD, f"Got {shown(sent)}.", "time")
-    return time, 0
 
 
 def _lenient_time(sent: str) -> datetime:

@@ -3,24 +3,23 @@
 import asyncio
 from collections import deque
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from datetime import datetime
+from types import MappingProxyType
 
 import structlog
 
-from usp.db import LOST, Verdict, verdict
-from usp.errors import UspError
-from usp.ingest.batch import Batch
+from usp.errors import SettingsError
 from usp.ingest.bridges import BRIDGES
+from usp.ingest.codecs import Codec, CodecRuntime
+from usp.ingest.committer import Committer
 from usp.ingest.housekeeping import Housekeeping, State, refresh
 from usp.ingest.mqtt import MqttSource
 from usp.ingest.packets import Received
 from usp.ingest.pipeline import Pipeline
-from usp.ingest.refusal import Refusal
 from usp.ingest.registry import Registry, publish_profiles
 from usp.ingest.session import NoSlot, Session
+from usp.models.broker import Broker, MqttVersion, parse_brokers
 from usp.models.profile import DeviceProfile
-from usp.models.reasons import Reason
-from usp.settings import MqttVersion
 
 log = structlog.get_logger()
 
@@ -28,12 +27,21 @@ log = structlog.get_logger()
 BATCH_MESSAGES = 5_000
 #: Bytes of messages waiting uncommitted, above which the socket is left alone.
 PAUSE_BYTES = 64 * 1024 * 1024
-COMMIT_TIMEOUT_S = 60.0
-BACKOFF_S = (0.1, 5.0)
 DRAIN_S = 5.0
 
-#: Each message goes to one of the workers (MQTT 5, 4.8.2). What was retained before is no news, and is not sent.
-SUBSCRIPTIONS = [f"$share/usp/{topic}" for bridge in BRIDGES for topic in bridge.subscriptions]
+
+def subscriptions(broker: Broker) -> list[str]:
+    """The topic filters of the doors that stand open at a broker.
+
+    Shared, each message goes to one of the workers (MQTT 5, 4.8.2), and what was retained before, which is no news, is
+    not sent. Raises SettingsError for a door that there is not.
+    """
+    known = [bridge.door for bridge in BRIDGES]
+    for door in broker.doors:
+        if door not in known:
+            raise SettingsError(f"{broker.name}: there is no door {door!r}; there are {', '.join(known)}.")
+    topics = [t for bridge in BRIDGES if not broker.doors or bridge.door in broker.doors for t in bridge.subscriptions]
+    return [f"$share/usp/{topic}" if broker.shared else topic for topic in topics]
 
 
 class Worker:
@@ -44,18 +52,22 @@ class Worker:
         database_url: str,
         broker_url: str,
         profiles: Mapping[str, DeviceProfile],
+        codecs: Mapping[str, Codec] = MappingProxyType({}),
         *,
         version: MqttVersion = MqttVersion.V5,
     ) -> None:
-        self._broker_url = broker_url
+        self._brokers = parse_brokers(broker_url)
         self._profiles = profiles
         self._version = version
         self._arrived = asyncio.Event()
         self._stopping = asyncio.Event()
-        self._registry = Registry(profiles)
-        self._pipeline = Pipeline(BRIDGES, self._registry)
+        self._registry = Registry(profiles, codecs)
+        self._codecs = CodecRuntime()
+        self._pipeline = Pipeline(BRIDGES, self._registry, self._codecs)
         self._session = Session(database_url, self._arrived.set)
+        self._committer = Committer(self._session, self._stopping)
         self._house = Housekeeping(database_url, self._registry, self._state, self._take_over)
+        self._own: list[MqttSource] = []
         self._sources: list[MqttSource] = []
         self._waiting: deque[Received] = deque()
         self._waiting_bytes = 0
@@ -68,8 +80,8 @@ class Worker:
 
     @property
     def connected(self) -> bool:
-        """Whether the broker delivers to this worker now."""
-        return bool(self._sources) and self._sources[0].connected
+        """Whether every broker delivers to this worker now."""
+        return bool(self._own) and all(source.connected for source in self._own)
 
     def stop(self) -> None:
         """Ask the worker to drain and end."""
@@ -81,13 +93,11 @@ class Worker:
         await self._begin()
         if self._session.slot is None:
             return
-        own = self._source(self._session.slot, SUBSCRIPTIONS)
+        self._own = [self._source(broker, self._session.slot, subscriptions(broker)) for broker in self._brokers]
         try:
             async with asyncio.TaskGroup() as tasks:
-                others = [
-                    tasks.create_task(own.run(), name="mqtt"),
-                    tasks.create_task(self._house.run(), name="housekeeping"),
-                ]
+                others = [tasks.create_task(source.run(), name="mqtt") for source in self._own]
+                others.append(tasks.create_task(self._house.run(), name="housekeeping"))
                 committing = tasks.create_task(self._commit_for_ever(), name="writer")
                 await self._stopping.wait()
                 for source in self._sources:
@@ -97,7 +107,8 @@ class Worker:
                 for task in (committing, *others):
                     task.cancel()
         finally:
-            await own.close()
+            await asyncio.gather(*(source.close() for source in self._own))
+            await self._codecs.close()
             await self._session.leave()
 
     async def _begin(self) -> None:
@@ -109,15 +120,17 @@ class Worker:
             except NoSlot:
                 raise
             except Exception as error:  # noqa: BLE001 - the table of verdicts decides
-                await self._after_failure(error, 1.0)
+                await self._committer.after_failure(error, 1.0)
             else:
                 return
 
-    def _source(self, slot: int, subscriptions: Sequence[str]) -> MqttSource:
+    def _source(self, broker: Broker, slot: int, topics: Sequence[str]) -> MqttSource:
+        # Two accounts at one broker are two clients; a server for many applications wants that.
+        several = sum((broker.host, broker.port) == (b.host, b.port) for b in self._brokers) > 1
         source = MqttSource(
-            self._broker_url,
-            client_id=f"usp-ingest-{slot}",
-            subscriptions=subscriptions,
+            broker,
+            client_id=f"usp-ingest-{slot}-{broker.user}" if several else f"usp-ingest-{slot}",
+            subscriptions=topics,
             deliver=self._deliver,
             lost=self._forget,
             version=self._version,
@@ -129,9 +142,13 @@ class Worker:
         return State(self._session.slot or 0, self.in_flight, self.connected)
 
     async def _take_over(self, slot: int) -> None:
-        """Empty the queue that the broker keeps for a dead worker. Its session stays, without subscriptions."""
+        """Empty the queues that brokers keep for a dead worker. Its sessions stay, without subscriptions."""
         log.warning("taking_over", slot=slot)
-        source = self._source(slot, ())
+        await asyncio.gather(*(self._empty_queue(broker, slot) for broker in self._brokers if broker.shared))
+        log.info("taken_over", slot=slot)
+
+    async def _empty_queue(self, broker: Broker, slot: int) -> None:
+        source = self._source(broker, slot, ())
         running = asyncio.create_task(source.run(), name=f"mqtt-{slot}")
         try:
             empty = False
@@ -141,12 +158,16 @@ class Worker:
                 acknowledged = not self._holds(source)
                 # The broker answers in order: had anything been left when it had read our last acknowledgement, it
                 # would have come before the answer. Silence alone proves nothing.
-                empty = await source.leave_group(SUBSCRIPTIONS) and acknowledged and source.heard == heard
-            log.info("taken_over", slot=slot)
+                empty = await source.leave_group(subscriptions(broker)) and acknowledged and source.heard == heard
         finally:
             running.cancel()
             await source.close()
             self._sources.remove(source)
+
+    @property
+    def _unbroken_since(self) -> datetime | None:
+        times = [source.unbroken_since for source in self._own]
+        return None if None in times else max(time for time in times if time is not None)
 
     def _holds(self, source: MqttSource) -> bool:
         held = (*self._waiting, *self._committing)
@@ -171,7 +192,8 @@ class Worker:
             await self._arrived.wait()
             self._arrived.clear()
             if not self._waiting:
-                await self._keep_slot()
+                # Woken without a message: the connection has ended, and with it the lock on the slot.
+                await self._committer.connect(lambda: not self._waiting)
             while self._waiting:
                 count = min(BATCH_MESSAGES, len(self._waiting))
                 messages = [self._waiting.popleft() for _ in range(count)]
@@ -187,87 +209,14 @@ class Worker:
                         source.resume()
                 await asyncio.sleep(0)
 
-    async def _keep_slot(self) -> None:
-        """Woken without a message: the connection has ended, and with it the lock on the slot."""
-        wait = BACKOFF_S[0]
-        while not self._waiting and not self._stopping.is_set():
-            try:
-                await self._session.ready()
-            except Exception as error:  # noqa: BLE001 - the table of verdicts decides
-                await self._after_failure(error, wait)
-                wait = min(wait * 2, BACKOFF_S[1])
-            else:
-                return
-
     async def _commit(self, messages: Sequence[Received]) -> None:
         """Write the messages, in as many transactions as their items need."""
         while messages:
-            batch, count = self._pipeline.next_batch(messages)
-            await self._commit_batch(batch)
+            batch, count = await self._pipeline.next_batch(messages)
+            batch.unbroken_since = self._unbroken_since
+            await self._committer.commit(batch)
             messages = messages[count:]
             await asyncio.sleep(0)
-
-    async def _commit_batch(self, batch: Batch) -> None:
-        """However long the database is away; what it can never take is isolated and rejected."""
-        wait, unsure = BACKOFF_S[0], False
-        while True:
-            try:
-                connection, writer = await self._session.ready()
-                async with asyncio.timeout(COMMIT_TIMEOUT_S):
-                    if unsure and await writer.has_committed(connection, batch):
-                        return
-                    unsure = True
-                    await writer.commit(connection, batch)
-            except Exception as error:  # noqa: BLE001 - the table of verdicts decides
-                if verdict(error) is Verdict.POISON:
-                    await self._isolate(batch, error)
-                    return
-                await self._after_failure(error, wait)
-                wait = min(wait * 2, BACKOFF_S[1])
-            else:
-                return
-
-    async def _isolate(self, batch: Batch, error: Exception) -> None:
-        """Find the items, and the datasets of an item, that the database refuses; the others are stored."""
-        if len(batch.items) > 1 or (batch.items and batch.rejections):
-            for part in batch.split():
-                await self._commit_batch(part)
-        elif batch.items:
-            log.error("refused_by_database", topic=batch.items[0].topic, error=str(error))
-            try:
-                refused = await self._refused_datasets(batch)
-            except LOST as lost:
-                await self._after_failure(lost, BACKOFF_S[0])
-                await self._commit_batch(batch)
-                return
-            whole = Refusal(Reason.REFUSED_BY_DATABASE, str(error))
-            await self._commit_batch(batch.without(refused) if refused else batch.refused(whole))
-        else:
-            # Not even the rejections can be written: at least they are counted.
-            log.error("rejections_refused_by_database", count=len(batch.rejections), error=str(error))
-            await self._commit_batch(Batch(counts=batch.counts))
-
-    async def _refused_datasets(self, batch: Batch) -> dict[str, Refusal]:
-        """The datasets of which the database refuses the rows; empty where that cannot be told."""
-        connection, writer = await self._session.ready()
-        async with asyncio.timeout(COMMIT_TIMEOUT_S):
-            errors = {dataset: await writer.probe(connection, batch, dataset) for dataset in batch.rows}
-        return {
-            dataset: Refusal(Reason.REFUSED_BY_DATABASE, str(error), dataset=dataset)
-            for dataset, error in errors.items()
-            if error is not None
-        }
-
-    async def _after_failure(self, error: Exception, wait: float) -> None:
-        self._session.drop()
-        if verdict(error) is Verdict.FATAL and not isinstance(error, UspError):
-            raise error
-        log.warning("database_unavailable", error=str(error) or repr(error), retry_in_s=wait)
-        if self._stopping.is_set():
-            await asyncio.sleep(min(wait, 0.5))
-        with suppress(TimeoutError):
-            async with asyncio.timeout(wait):
-                await self._stopping.wait()
 
 
 def _cost(message: Received) -> int:

@@ -2,6 +2,7 @@
 
 import hashlib
 from collections import Counter
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -10,6 +11,8 @@ import orjson
 from usp.db import Connection, Verdict, verdict
 from usp.ingest.batch import RAW_LIMIT, Batch, CountKey, Item, Rejection, Rows
 from usp.ingest.followers import apply_followers
+from usp.ingest.frames import DATASET as HEALTH
+from usp.ingest.frames import begin_anew, count_lost, repair
 from usp.ingest.latest import fold_latest
 from usp.ingest.normalise import Row
 from usp.ingest.settled import Settled
@@ -46,8 +49,11 @@ class Writer:
         async with connection.transaction():
             settled = Settled(batch)
             for dataset in sorted(batch.rows):
-                await self._write_rows(connection, self._statements[dataset], batch.rows[dataset], settled)
+                await self._write_dataset(connection, dataset, batch, settled)
+            if batch.restarts:
+                await begin_anew(connection, batch)
             settled.close()
+            await self._resolve(connection, settled)
             await self._write_rejections(connection, [*batch.rejections, *settled.rejections])
             await self._write_unmapped(connection, batch)
             await self._write_counts(connection, batch.counts + settled.counts)
@@ -63,7 +69,7 @@ class Writer:
         transaction = connection.transaction()
         await transaction.start()
         try:
-            await self._write_rows(connection, self._statements[dataset], batch.rows[dataset], Settled(batch))
+            await self._write_dataset(connection, dataset, batch, Settled(batch))
         except Exception as error:
             if verdict(error) is not Verdict.POISON:
                 raise
@@ -76,6 +82,16 @@ class Writer:
         """Whether this is the batch that this slot committed last; asked where the answer to a commit was lost."""
         token = await connection.fetchval("SELECT token FROM usp.batch WHERE slot = $1", self._slot)
         return bool(token == batch.token)
+
+    async def _write_dataset(self, connection: Connection, dataset: str, batch: Batch, settled: Settled) -> None:
+        rows = batch.rows[dataset]
+        late: list[tuple[int, datetime]] = []
+        if dataset == HEALTH:
+            counted, late = await count_lost(connection, batch, rows.rows)
+            rows = replace(rows, rows=counted)
+        await self._write_rows(connection, self._statements[dataset], rows, settled)
+        if late:
+            await repair(connection, late)
 
     async def _write_rows(
         self, connection: Connection, statements: DatasetStatements, rows: Rows, settled: Settled
@@ -140,7 +156,25 @@ class Writer:
         return fillers
 
     @staticmethod
+    async def _resolve(connection: Connection, settled: Settled) -> None:
+        """Say of each rejection taken up again that it is resolved, or why it is refused today."""
+        replayed = settled.replayed()
+        if not replayed:
+            return
+        await connection.executemany(
+            """
+            UPDATE usp.rejection SET replayed_at = now(), resolved_at = CASE WHEN $2::text IS NULL THEN now() END,
+                reason = coalesce($2, reason), detail = coalesce($3, detail), field = coalesce($4, field),
+                dataset = coalesce($5, dataset), device = coalesce($6, device)
+            WHERE id = $1
+            """,
+            [(number, *_why(rejection)) for number, rejection in sorted(replayed.items())],
+        )
+
+    @staticmethod
     async def _write_rejections(connection: Connection, rejections: list[Rejection]) -> None:
+        # What is refused again stands there already.
+        rejections = [rejection for rejection in rejections if not rejection.is_known]
         if not rejections:
             return
         groups: dict[tuple[str, str, str], list[Rejection]] = {}
@@ -201,8 +235,6 @@ class Writer:
 
     async def _write_counts(self, connection: Connection, counts: Counter[CountKey]) -> None:
         listed = sorted((key, count) for key, count in counts.items() if count)
-        if not listed:
-            return
         lasting = [(key, count) for key, count in listed if key.what != "delay"]
         now = datetime.now(UTC)
         await _add_counts(connection, self._slot, lasting)
@@ -212,6 +244,8 @@ class Writer:
 async def _add_counts(
     connection: Connection, slot: int, counts: list[tuple[CountKey, int]], minute: datetime | None = None
 ) -> None:
+    if not counts:
+        return
     table, lead, extra = ("ingest_total", "", "") if minute is None else ("ingest_minute", "minute, ", "$8, ")
     await connection.execute(
         f"""
@@ -247,6 +281,13 @@ def _last_value(value: Any) -> str:
 def _address(item: Item) -> str:
     """An address as far as an index can hold it; a topic may have 65,535 bytes."""
     return _text(item.address)[:200]
+
+
+def _why(rejection: Rejection | None) -> tuple[Any, ...]:
+    if rejection is None:
+        return (None,) * 5
+    item, (reason, detail, field, dataset), _ = rejection
+    return reason.value, _text(detail), _text(field), dataset, item.device
 
 
 def _rejection_record(rejection: Rejection) -> tuple[Any, ...]:

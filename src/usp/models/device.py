@@ -1,9 +1,11 @@
 """Device, Site and Placement: what stands in the street, where, since when, and who may know."""
 
 import re
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
+from typing import Any, NamedTuple
 
 from usp.errors import RegistryError
 from usp.models.dataset import Property, Visibility
@@ -86,13 +88,11 @@ def native_profile(kind: str) -> str:
     return f"native-{kind.replace('_', '-')}"
 
 
-def check_identifier(text: str, what: str) -> str:
-    """Return `text` if it can name a device or site, else say what would."""
-    if IDENTIFIER.fullmatch(text) is None:
-        raise RegistryError(
-            f"{what} {text!r} is no identifier: 2 to 63 of a-z, 0-9 and '-', beginning with a letter or digit."
-        )
-    return text
+class Mistake(NamedTuple):
+    """A column of a device or site, and what is wrong in it and would be right."""
+
+    column: str
+    text: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,15 +107,15 @@ class Site:
     approximate: bool = False
 
     def __post_init__(self) -> None:
-        check_identifier(self.name, "site")
-        check_position(self.lon, self.lat, self.name)
+        _refuse(self.name, site_mistakes(vars(self)))
 
 
 @dataclass(frozen=True, kw_only=True)
 class Device:
     """One device and where it stands now.
 
-    Without a profile it sends the vocabulary's own names and units, and reports on change.
+    Without a profile it sends the vocabulary's own names and units, and reports on change. `address` is what it is
+    called in the network it speaks through, as people write it; `since` is when it came to its place and address.
     """
 
     name: str
@@ -129,30 +129,70 @@ class Device:
     lon: float | None = None
     lat: float | None = None
     approximate: bool = False
+    address: str | None = None
     since: datetime | None = None
+    retired_at: datetime | None = None
 
     def __post_init__(self) -> None:
-        check_identifier(self.name, "device")
-        kind = KINDS.get(self.kind)
-        if kind is None:
-            raise RegistryError(f"{self.name}: kind {self.kind!r} is none of {', '.join(KINDS)}.")
-        if self.category is not None and self.category not in kind.categories:
-            known = ", ".join(kind.categories) or "none at all"
-            raise RegistryError(f"{self.name}: category {self.category!r} of a {self.kind}; it takes {known}.")
+        _refuse(self.name, device_mistakes(vars(self)))
         if not self.profile:
             object.__setattr__(self, "profile", native_profile(self.kind))
         if self.visibility is None:
-            default = Visibility.RESTRICTED if self.category == NEVER_OPEN else kind.default_visibility
-            object.__setattr__(self, "visibility", default)
-        if self.category == NEVER_OPEN and self.visibility is Visibility.OPEN:
-            raise RegistryError(f"{self.name}: a {NEVER_OPEN}'s device may be restricted or ops, never open.")
-        if (self.lon is None) != (self.lat is None):
-            raise RegistryError(f"{self.name}: lon and lat go together.")
-        if self.lon is not None and self.lat is not None:
-            check_position(self.lon, self.lat, self.name)
+            object.__setattr__(self, "visibility", default_visibility(self.kind, self.category))
 
 
-def check_position(lon: float, lat: float, who: str) -> None:
-    """Refuse what is no WGS 84 position; a swapped pair is the usual mistake."""
-    if not (-180 <= lon <= 180 and -90 <= lat <= 90):
-        raise RegistryError(f"{who}: lon {lon}, lat {lat} is no position; are they swapped?")
+def default_visibility(kind: str, category: str | None) -> Visibility:
+    """Who may see a device of which nobody has said it."""
+    return Visibility.RESTRICTED if category == NEVER_OPEN else KINDS[kind].default_visibility
+
+
+def site_mistakes(values: Mapping[str, Any]) -> Iterator[Mistake]:
+    """What is wrong about a site; of a part of its columns, what can be told from those."""
+    yield from _name_mistakes(values, "site")
+    yield from _position_mistakes(values)
+
+
+def device_mistakes(values: Mapping[str, Any]) -> Iterator[Mistake]:
+    """What is wrong about a device; of a part of its columns, what can be told from those."""
+    yield from _name_mistakes(values, "device")
+    kind, category = values.get("kind"), values.get("category")
+    if kind is not None and kind not in KINDS:
+        yield Mistake("kind", f"kind {kind!r} is none of {', '.join(KINDS)}.")
+    elif kind is not None and category is not None and category not in KINDS[kind].categories:
+        known = ", ".join(KINDS[kind].categories) or "none at all"
+        yield Mistake("category", f"category {category!r} of a {kind}; it takes {known}.")
+    if category == NEVER_OPEN and values.get("visibility") is Visibility.OPEN:
+        yield Mistake("visibility", f"a {NEVER_OPEN}'s device may be restricted or ops, never open.")
+    if values.get("parent") is not None and values["parent"] == values.get("name"):
+        yield Mistake("parent", "a device cannot be a part of itself.")
+    if (values.get("lon") is None) != (values.get("lat") is None):
+        yield Mistake("lat" if values.get("lat") is None else "lon", "lon and lat go together.")
+    yield from _position_mistakes(values)
+
+
+def _name_mistakes(values: Mapping[str, Any], what: str) -> Iterator[Mistake]:
+    name = values.get("name")
+    if name is not None and IDENTIFIER.fullmatch(name) is None:
+        yield Mistake(
+            "name", f"{what} {name!r} is no identifier: 2 to 63 of a-z, 0-9 and '-', beginning with a letter or digit."
+        )
+
+
+def _position_mistakes(values: Mapping[str, Any]) -> Iterator[Mistake]:
+    """WGS 84. A swapped pair is the usual mistake, or a decimal point that a spreadsheet took out."""
+    lon, lat = values.get("lon"), values.get("lat")
+    if lon is not None and not -180 <= lon <= 180:
+        yield Mistake("lon", f"lon {lon:g} is no position: it lies between -180 and 180, and has a decimal point.")
+    if lat is not None and not -90 <= lat <= 90:
+        if lon is not None and -90 <= lon <= 90 and -180 <= lat <= 180:
+            text = f"lon {lon:g}, lat {lat:g} is no position; are they swapped?"
+        else:
+            text = f"lat {lat:g} is no position: it lies between -90 and 90, and has a decimal point."
+        yield Mistake("lat", text)
+
+
+def _refuse(name: str, mistakes: Iterator[Mistake]) -> None:
+    found = [*mistakes]
+    if found:
+        # The identifier's own mistake names it already.
+        raise RegistryError(" ".join(m.text if m.column == "name" else f"{name}: {m.text}" for m in found))

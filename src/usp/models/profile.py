@@ -1,35 +1,22 @@
 """DeviceProfile: how the fields a device model sends map to properties, in which units and at which interval."""
 
+import math
 from enum import StrEnum
-from functools import cache
-from typing import Annotated, Any, Literal
-from zoneinfo import ZoneInfo
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic_core import InitErrorDetails, PydanticCustomError
 
-from usp.errors import ProfileError
-from usp.models.dataset import Property, ValueType
-from usp.models.device import IDENTIFIER, KINDS, native_fields, native_profile
-
-#: What the vocabulary's unit symbols are called in pint, where the names differ.
-_PINT = {
-    "µg/m³": "microgram/meter**3",
-    "mg/m³": "milligram/meter**3",
-    "°C": "degC",
-    "%": "percent",
-    "°": "degree",
-    "lx": "lux",
-    "dB(A)": "decibel",
-    "dB": "decibel",
-    "dBm": "decibelmilliwatt",
-    "m³": "meter**3",
-    "count": "dimensionless",
-    "count per interval": "dimensionless",
-    None: "dimensionless",
-}
+from usp.models.device import KINDS, native_profile
+from usp.models.profile_rules import mistakes
 
 #: A state that is not repeated is believed for at most this long: a day, and an hour for the clock change.
 DEFAULT_MAX_HOLD = 25 * 3600.0
+#: The codec that is built in; every other one is a JavaScript file.
+CAYENNE_LPP = "cayenne_lpp"
+
+#: A value as JSON can carry it.
+Plain = str | int | float | bool
 
 
 class TimestampSide(StrEnum):
@@ -39,24 +26,100 @@ class TimestampSide(StrEnum):
     END = "end"
 
 
+def written(value: object) -> str:
+    """How a sent value is written among a profile's `values`: as in JSON, and 1.0 as 1.
+
+    Numbers in ChirpStack's JSON are all reals: a state 1 arrives as 1.0.
+    """
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
+    return str(value)
+
+
+def _custom(text: str) -> PydanticCustomError:
+    return PydanticCustomError("profile", "{text}", {"text": text})
+
+
+def _full_form(value: object) -> object:
+    return {"property": value} if isinstance(value, str) else value
+
+
+def _keys_as_text(value: object) -> object:
+    if not isinstance(value, dict):
+        return value
+    keys = [written(key) for key in value]
+    twice = next((key for number, key in enumerate(keys) if key in keys[:number]), None)
+    if twice is not None:
+        raise _custom(f"{twice} is there twice: a number and the same in quotes are one")
+    return dict(zip(keys, value.values(), strict=True))
+
+
+def _as_list(value: object) -> object:
+    return [value] if isinstance(value, str | int | float) else value
+
+
+def _state(value: object) -> object:
+    if not isinstance(value, str | bool):
+        raise _custom(f"expected true, false or one of the property's states, got {value!r}")
+    return value
+
+
+def _sentinel(value: object) -> object:
+    if not isinstance(value, str | int | float) or (isinstance(value, float) and not math.isfinite(value)):
+        raise _custom(f"expected a value as the device sends it, got {value!r}; null is no value anyway")
+    return value
+
+
+_Missing = Annotated[
+    tuple[Annotated[Plain, BeforeValidator(_sentinel)], ...],
+    BeforeValidator(_as_list, json_schema_input_type=Plain | list[Plain]),
+    Field(strict=False),
+]
+_Number = Annotated[float, Field(allow_inf_nan=False)]
+_Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+
+
 class _Strict(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
 
 class FieldMap(_Strict):
     """One payload field: the property it becomes, the unit it is sent in, and a linear correction before that."""
 
-    property: str
-    unit: str | None = None
-    scale: Annotated[float, Field(allow_inf_nan=False)] = 1.0
-    offset: Annotated[float, Field(allow_inf_nan=False)] = 0.0
-    values: dict[str, str | bool] = Field(default_factory=dict)
+    property: str = Field(description="The property it becomes; `dataset.property` where the name alone is not clear.")
+    unit: str | None = Field(
+        default=None, description="The unit it is sent in, if not the property's own: degF, kPa, Wh, mph."
+    )
+    scale: _Number = Field(default=1.0, description="What the value is multiplied by, before anything else.")
+    offset: _Number = Field(default=0.0, description="What is added then, in the unit it is sent in.")
+    values: Annotated[
+        dict[str, Annotated[str | bool, BeforeValidator(_state, json_schema_input_type=str | bool)]],
+        BeforeValidator(_keys_as_text, json_schema_input_type=dict[str, str | bool]),
+    ] = Field(default_factory=dict, description="For states: what is sent, and what it means.")
+    missing: _Missing = Field(default=(), description="Values, as they are sent, that mean that there is none.")
+    parse: bool = Field(
+        default=False, description="Whether a number that comes as text is read: true where a device sends '23.5'."
+    )
 
 
 class Register(_Strict):
-    """A cumulative register: `modulus` is the value at which it rolls over to 0, in the property's unit."""
+    """A cumulative register."""
 
-    modulus: Annotated[float, Field(gt=0)]
+    modulus: _Positive = Field(description="The value at which the register rolls over to 0, in the property's unit.")
+
+
+class PartRule(_Strict):
+    """Where a part of the device, a device of its own, is found in what is sent, and what it is called."""
+
+    path: str | None = Field(
+        default=None, description="Where it is: an object, or `[*]` at the end for each of an array, `.*` of an object."
+    )
+    prefix: str | None = Field(
+        default=None, description="Instead of `path`: how its fields begin; `{index}` in it is a number."
+    )
+    name: str = Field(description="Ends its name; with `{index}` (from 1), `{key}`, or `{field}` of the part itself.")
 
 
 class DeviceProfile(_Strict):
@@ -67,97 +130,45 @@ class DeviceProfile(_Strict):
     state holds without a further message, in seconds.
     """
 
-    name: str
-    title: str
-    kind: str
-    interval: Annotated[float, Field(gt=0, le=86400)] | None = None
-    timestamp: TimestampSide = TimestampSide.END
-    zone: str | None = None
-    max_hold: Annotated[float, Field(gt=0)] = DEFAULT_MAX_HOLD
-    registers: dict[str, Register] = Field(default_factory=dict)
-    fields: dict[str, FieldMap] = Field(default_factory=dict)
-    version: Literal[1] = 1
-
-    @field_validator("name")
-    @classmethod
-    def _name_is_identifier(cls, name: str) -> str:
-        if IDENTIFIER.fullmatch(name) is None:
-            raise ValueError("is no identifier: 2 to 63 of a-z, 0-9 and '-'")
-        return name
-
-    @field_validator("zone")
-    @classmethod
-    def _zone_is_known(cls, zone: str | None) -> str | None:
-        if zone is not None:
-            try:
-                ZoneInfo(zone)
-            except (KeyError, ValueError, OSError):
-                raise ValueError(f"{zone!r} is no time zone; Europe/Rome is one") from None
-        return zone
+    name: str = Field(description="Its name, which is the file's too: a-z, 0-9 and -.")
+    title: str = Field(description="What people call the device model.")
+    kind: str = Field(description="The kind of device; it decides which properties there are.")
+    codec: str | None = Field(
+        default=None,
+        description="Decodes payload bytes: `cayenne_lpp`, or a file beside the profile, such as `acme.js`.",
+    )
+    interval: Annotated[float, Field(gt=0, le=86400)] | None = Field(
+        default=None, description="Seconds between two reports; left out for a device that reports changes."
+    )
+    timestamp: Annotated[TimestampSide, Field(strict=False)] = Field(
+        default=TimestampSide.END, description="Which side of its measuring interval the device stamps."
+    )
+    time: str | None = Field(
+        default=None, description="The field that holds the measuring time; without it an uplink has the network's."
+    )
+    zone: str | None = Field(default=None, description="The time zone of times without an offset, such as Europe/Rome.")
+    max_hold: _Positive = Field(
+        default=DEFAULT_MAX_HOLD, description="Seconds for which a state is believed without a message."
+    )
+    missing: _Missing = Field(default=(), description="Values of any field that mean that there is none.")
+    fields: Annotated[
+        dict[str, Annotated[FieldMap, BeforeValidator(_full_form, json_schema_input_type=str | FieldMap)]],
+        BeforeValidator(_keys_as_text, json_schema_input_type=dict[str, str | FieldMap]),
+    ] = Field(default_factory=dict, description="Field as it is sent, or path to it, and the property it becomes.")
+    registers: dict[str, Register] = Field(
+        default_factory=dict, description="Properties that count up, and where they roll over."
+    )
+    children: Annotated[tuple[PartRule, ...], Field(strict=False)] = Field(
+        default=(), description="Parts that are devices of their own: lanes, connectors, flats."
+    )
+    version: Literal[1] = Field(default=1, description="The version of this form.")
 
     @model_validator(mode="after")
-    def _maps_to_its_kind(self) -> "DeviceProfile":
-        if self.kind not in KINDS:
-            raise ValueError(f"kind {self.kind!r} is none of {', '.join(KINDS)}")
-        known = native_fields(self.kind)
-        targets = [(f"fields.{name}", m.property) for name, m in self.fields.items()]
-        for where, name in [*targets, *((f"registers.{n}", n) for n in self.registers)]:
-            if name not in known:
-                raise ValueError(f"{where}: {name!r} is no property of a {self.kind}")
-        for name, mapping in self.fields.items():
-            _check_field(name, mapping, known[mapping.property][1])
+    def _makes_sense(self) -> "DeviceProfile":
+        found = [InitErrorDetails(type=_custom(text), loc=place, input=None) for place, text in mistakes(self)]
+        if found:
+            raise ValidationError.from_exception_data(type(self).__name__, found)
         return self
-
-
-def _check_field(name: str, mapping: FieldMap, prop: Property) -> None:
-    """Refuse a mapping by which no value could ever be stored."""
-    numeric = prop.type in {ValueType.REAL, ValueType.DOUBLE}
-    if numeric and mapping.values:
-        raise ValueError(f"fields.{name}.values: {prop.name} is a number; values are for states and booleans")
-    if not numeric and (mapping.unit is not None or mapping.scale != 1.0 or mapping.offset != 0.0):
-        raise ValueError(f"fields.{name}: {prop.name} is no number; unit, scale and offset do not apply")
-    if mapping.unit is not None:
-        unit_conversion(mapping.unit, prop, name)
-    for value in mapping.values.values():
-        if prop.type is ValueType.BOOLEAN and not isinstance(value, bool):
-            raise ValueError(f"fields.{name}.values: {value!r} is neither true nor false")
-        if prop.states and value not in prop.states:
-            raise ValueError(f"fields.{name}.values: {value!r} is none of {', '.join(prop.states)}")
-
-
-def parse_profile(document: Any, source: str) -> DeviceProfile:
-    """Check a decoded profile document; the error names its source and every mistake in it."""
-    try:
-        return DeviceProfile.model_validate(document)
-    except ValidationError as error:
-        mistakes = "; ".join(
-            ": ".join(filter(None, (".".join(map(str, e["loc"])), e["msg"].removeprefix("Value error, "))))
-            for e in error.errors()
-        )
-        raise ProfileError(f"{source}: {mistakes}.") from None
-
-
-def unit_conversion(unit: str, prop: Property, field: str) -> tuple[float, float]:
-    """(factor, offset) that take a value in `unit` to the property's unit; units are resolved once, at load."""
-    import pint  # noqa: PLC0415 - slow to import, and only profiles with foreign units need it
-
-    registry = _unit_registry()
-    try:
-        target = _PINT.get(prop.unit, prop.unit) or "dimensionless"
-        zero = registry.Quantity(0.0, unit).to(target).magnitude
-        hundred = registry.Quantity(100.0, unit).to(target).magnitude
-    except (pint.errors.PintError, AttributeError, ValueError, TypeError) as error:
-        raise ValueError(
-            f"fields.{field}.unit: {unit!r} cannot become {prop.name}'s {prop.unit or 'plain number'} ({error})"
-        ) from None
-    return (hundred - zero) / 100.0, zero
-
-
-@cache
-def _unit_registry() -> Any:
-    import pint  # noqa: PLC0415
-
-    return pint.UnitRegistry(autoconvert_offset_to_baseunit=True, cache_folder=None)
 
 
 def default_profile(kind: str) -> DeviceProfile:

@@ -13,6 +13,14 @@ class Reason(StrEnum):
     UNKNOWN_DEVICE = "unknown_device"
     NO_PROFILE = "no_profile"
     RETIRED_DEVICE = "retired_device"
+    NO_CODEC = "no_codec"
+    CODEC_FAILED = "codec_failed"
+    CODEC_LIMIT = "codec_limit"
+    CODEC_TRIPPED = "codec_tripped"
+    ADDRESS_MISMATCH = "address_mismatch"
+    BAD_FRAME = "bad_frame"
+    END_TO_END_ENCRYPTED = "end_to_end_encrypted"
+    SIMULATED = "simulated"
     BAD_TIME = "bad_time"
     TIME_WITHOUT_OFFSET = "time_without_offset"
     TIME_IN_FUTURE = "time_in_future"
@@ -37,6 +45,14 @@ EXPLANATIONS: dict[Reason, str] = {
     Reason.UNKNOWN_DEVICE: "No device of this name is registered; register it, then replay.",
     Reason.NO_PROFILE: "The device's profile is not there; put its file into USP_PROFILES_DIR, restart, then replay.",
     Reason.RETIRED_DEVICE: "The device has been retired; what it measured before that would be accepted.",
+    Reason.NO_CODEC: "The network server has not decoded the payload, and the profile names no codec for it.",
+    Reason.CODEC_FAILED: "The codec could not decode the payload; the detail holds its own words.",
+    Reason.CODEC_LIMIT: "The codec took more time, memory or output than a frame may.",
+    Reason.CODEC_TRIPPED: "The codec broke its limits several times in a row, and is left alone for a while; replay.",
+    Reason.ADDRESS_MISMATCH: "The topic names one device and the message another; publish under the device's own.",
+    Reason.BAD_FRAME: "The uplink's payload is not Base64, or its port no number from 0 to 255.",
+    Reason.END_TO_END_ENCRYPTED: "Only the join server has the key of the payload; let the network server decrypt it.",
+    Reason.SIMULATED: "The uplink was made up in The Things Stack's console or API; no device measured anything.",
     Reason.BAD_TIME: "`time` is neither RFC 3339 text nor epoch seconds (milliseconds from 10^11).",
     Reason.TIME_WITHOUT_OFFSET: "`time` has no offset, and the device's profile names no zone; add Z or +01:00.",
     Reason.TIME_IN_FUTURE: "`time` is more than 5 minutes ahead of the arrival; set the device's clock.",

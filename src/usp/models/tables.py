@@ -228,6 +228,7 @@ rejection = Table(
     Column("payload_length", Integer, nullable=False),
     Column("payload_sha256", LargeBinary),
     Column("resolved_at", _TIME),
+    Column("replayed_at", _TIME),
     Index(None, "received_at"),
     Index(None, "address", "reason"),
 )

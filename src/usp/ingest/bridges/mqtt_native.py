@@ -1,9 +1,8 @@
 """The native door: `usp/v1/{device_id}/up` carries one JSON object, or an array of them."""
 
-from typing import Any
-
 import orjson
 
+from usp.ingest.bridges.bridge import Label, Readings, Sender
 from usp.ingest.refusal import Refused, shown
 from usp.models.reasons import Reason
 
@@ -22,12 +21,12 @@ class NativeBridge:
     subscriptions = (_PREFIX + "#",)
 
     @staticmethod
-    def address(topic: str) -> str:
+    def sender(topic: str) -> Sender:
         """The device's name as the topic gives it; empty where there is none."""
-        return topic[len(_PREFIX) :].split("/", 1)[0]
+        return Sender("", topic[len(_PREFIX) :].split("/", 1)[0])
 
-    def unwrap(self, topic: str, payload: bytes) -> tuple[str, list[Any]]:
-        """(device name, items), an item being whatever stands in the array; the pipeline judges each by itself."""
+    def unwrap(self, topic: str, payload: bytes) -> Readings:
+        """Whatever stands in the array, each an item."""
         address = topic[len(_PREFIX) : -len(_SUFFIX)]
         if not topic.endswith(_SUFFIX) or not topic.startswith(_PREFIX) or not address or "/" in address:
             raise Refused(Reason.WRONG_TOPIC, f"Got {shown(topic)}, expected usp/v1/{{device_id}}/up.")
@@ -40,5 +39,10 @@ class NativeBridge:
                 raise Refused(Reason.NOT_AN_OBJECT, "The array is empty.")
             if len(decoded) > MAX_ITEMS:
                 raise Refused(Reason.TOO_LARGE, f"Got an array of {len(decoded):,}.")
-            return address, decoded
-        return address, [decoded]
+            return Readings(Sender("", address), decoded)
+        return Readings(Sender("", address), [decoded])
+
+    @staticmethod
+    def label(payload: bytes) -> Label:  # noqa: ARG004 - a device that speaks for itself has no other name
+        """Nothing."""
+        return Label()
