@@ -4,14 +4,15 @@ import asyncio
 import re
 import signal
 import sys
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.table import Table
 
+from usp.commands.console import DatabaseUrl, out, print_rows, print_table, with_connection
+from usp.commands.devices import app as devices_app
+from usp.commands.sites import app as sites_app
 from usp.errors import UspError
 from usp.settings import PREFIX, Settings, load_settings
 
@@ -22,8 +23,6 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-devices_app = typer.Typer(help="The registry of devices.", no_args_is_help=True)
-sites_app = typer.Typer(help="The registry of sites.", no_args_is_help=True)
 app.add_typer(devices_app, name="devices")
 app.add_typer(sites_app, name="sites")
 keys_app = typer.Typer(help="Tokens for what is not open.", no_args_is_help=True)
@@ -33,9 +32,6 @@ app.add_typer(profiles_app, name="profiles")
 codecs_app = typer.Typer(help="Payload codecs: scripts that turn a device's bytes into fields.", no_args_is_help=True)
 app.add_typer(codecs_app, name="codecs")
 
-out = Console(highlight=False, soft_wrap=True)
-
-DatabaseUrl = Annotated[str | None, typer.Option(help="Over USP_DATABASE_URL.", show_default=False)]
 BrokerUrl = Annotated[str | None, typer.Option(help="Over USP_BROKER_URL.", show_default=False)]
 
 
@@ -68,16 +64,18 @@ def ingest(database_url: DatabaseUrl = None, broker_url: BrokerUrl = None) -> No
 
     from usp.ingest.worker import Worker
     from usp.log import configure_logging
-    from usp.profiles import load_profiles
+    from usp.profiles import load_codecs, load_profiles
 
     settings = load_settings(database_url=database_url, broker_url=broker_url)
     configure_logging()
+    profiles = load_profiles(settings.profiles_dir)
 
     async def work() -> None:
         worker = Worker(
             settings.require_database(),
             settings.require_broker(),
-            load_profiles(settings.profiles_dir),
+            profiles,
+            load_codecs(profiles, settings.profiles_dir),
             version=settings.broker_version,
         )
         for number in (signal.SIGINT, signal.SIGTERM):
@@ -180,65 +178,6 @@ def simulate(  # noqa: PLR0913, PLR0917 - each is an option of the command
     )
 
 
-@devices_app.command("import")
-def devices_import(
-    file: Annotated[Path | None, typer.Argument(help="CSV file with a header.", show_default=False)] = None,
-    demo: Annotated[bool, typer.Option("--demo", help="The Milan demonstration district.")] = False,
-    database_url: DatabaseUrl = None,
-) -> None:
-    """Add devices, or change those that are there. A device that stands elsewhere has moved."""
-    from usp.registry import MILAN, bring_in_devices, bring_in_sites, read_devices, read_sites
-
-    if demo == (file is not None):
-        raise typer.BadParameter("give either a FILE or --demo")
-    settings = load_settings(database_url=database_url)
-
-    async def run(connection: Any) -> None:
-        if demo:
-            out.print(_told("sites", await bring_in_sites(connection, read_sites(MILAN / "sites.csv"))))
-        devices = read_devices(file or MILAN / "devices.csv")
-        out.print(_told("devices", await bring_in_devices(connection, devices)))
-
-    _with_registry(settings, run)
-
-
-@sites_app.command("import")
-def sites_import(
-    file: Annotated[Path, typer.Argument(help="CSV file with a header.")], database_url: DatabaseUrl = None
-) -> None:
-    """Add sites, or change those that are there."""
-    from usp.registry import bring_in_sites, read_sites
-
-    async def run(connection: Any) -> None:
-        out.print(_told("sites", await bring_in_sites(connection, read_sites(file))))
-
-    _with_registry(load_settings(database_url=database_url), run)
-
-
-@devices_app.command("list")
-def devices_list(
-    kind: Annotated[str | None, typer.Option(help="Only this kind.", show_default=False)] = None,
-    database_url: DatabaseUrl = None,
-) -> None:
-    """Print the devices."""
-    _print_table(
-        load_settings(database_url=database_url),
-        "SELECT d.name, d.kind, d.category, d.profile, d.visibility, s.name AS site FROM usp.device d "
-        "LEFT JOIN usp.placement p ON p.device = d.id AND p.valid @> now() LEFT JOIN usp.site s ON s.id = p.site "
-        "WHERE $1::text IS NULL OR d.kind = $1 ORDER BY d.name",
-        kind,
-    )
-
-
-@sites_app.command("list")
-def sites_list(database_url: DatabaseUrl = None) -> None:
-    """Print the sites."""
-    _print_table(
-        load_settings(database_url=database_url),
-        "SELECT name, title, address, lon, lat, approximate FROM usp.site ORDER BY name",
-    )
-
-
 @keys_app.command("create")
 def keys_create(
     name: Annotated[str, typer.Argument(help="What it is for.")],
@@ -260,7 +199,7 @@ def keys_create(
     async def run(connection: Any) -> None:
         out.print(await create(connection, name, checked, until), markup=False)
 
-    _with_connection(load_settings(database_url=database_url), run)
+    with_connection(load_settings(database_url=database_url), run)
 
 
 @keys_app.command("list")
@@ -268,7 +207,7 @@ def keys_list(database_url: DatabaseUrl = None) -> None:
     """Print the tokens' names, scopes and times."""
     from usp.keys import LIST
 
-    _print_table(load_settings(database_url=database_url), LIST)
+    print_table(load_settings(database_url=database_url), LIST)
 
 
 @keys_app.command("revoke")
@@ -281,7 +220,7 @@ def keys_revoke(
     async def run(connection: Any) -> None:
         out.print("Revoked." if await revoke(connection, name) else "It was revoked before.")
 
-    _with_connection(load_settings(database_url=database_url), run)
+    with_connection(load_settings(database_url=database_url), run)
 
 
 @profiles_app.command("list")
@@ -290,7 +229,7 @@ def profiles_list() -> None:
     from usp.profiles import load_profiles
 
     found = load_profiles(load_settings().profiles_dir).values()
-    _print_rows(
+    print_rows(
         ["name", "kind", "interval_s", "codec", "title"],
         [[p.name, p.kind, p.interval, p.codec, p.title] for p in found],
     )
@@ -382,64 +321,13 @@ def doctor(
     elif out.is_terminal:
         out.print(doctor.table(checks))
     else:
-        _print_rows([*doctor.HEADER], [check.row() for check in checks])
+        print_rows([*doctor.HEADER], [check.row() for check in checks])
     raise typer.Exit(int(doctor.worst(checks) is doctor.Status.FAIL))
 
 
 def _without_password(value: object) -> object:
     """A URL as it may be shown to whoever looks over one's shoulder."""
     return re.sub(r"(?<=://)([^:@/]*):.*(?=@)", r"\1:***", value) if isinstance(value, str) else value
-
-
-def _told(things: str, changes: Any) -> str:
-    counts = (("added", changes.added), ("changed", changes.changed), ("moved", changes.moved))
-    done = ", ".join(f"{count} {what}" for what, count in counts if count) or "nothing to do"
-    return f"{things}: {done}; {changes.unchanged} unchanged."
-
-
-def _with_registry(settings: Settings, run: Any) -> None:
-    from usp.ingest.registry import publish_profiles
-    from usp.profiles import load_profiles
-
-    async def work(connection: Any) -> None:
-        await publish_profiles(connection, load_profiles(settings.profiles_dir))
-        await run(connection)
-
-    _with_connection(settings, work)
-
-
-def _with_connection(settings: Settings, run: Any) -> None:
-    from usp.db import WRITER_ROLE, connect
-
-    async def work() -> None:
-        connection = await connect(settings.require_database(), role=WRITER_ROLE, application="usp-cli")
-        try:
-            await run(connection)
-        finally:
-            await connection.close()
-
-    asyncio.run(work())
-
-
-def _print_table(settings: Settings, query: str, *args: object) -> None:
-    async def run(connection: Any) -> None:
-        statement = await connection.prepare(query)
-        _print_rows([a.name for a in statement.get_attributes()], await statement.fetch(*args))
-
-    _with_connection(settings, run)
-
-
-def _print_rows(header: list[str], rows: Iterable[Iterable[object]]) -> None:
-    """A table for people, tab-separated lines for programs."""
-    texts = [["" if value is None else str(value) for value in row] for row in rows]
-    if not out.is_terminal:
-        for line in (header, *texts):
-            print("\t".join(line))  # noqa: T201 - Rich would turn tabs into spaces
-        return
-    table = Table(*header)
-    for line in texts:
-        table.add_row(*line)
-    out.print(table)
 
 
 def main() -> None:

@@ -15,8 +15,17 @@ CONNECT_TIMEOUT_S = 10.0
 #: For so long beyond its own limit a server may be silent about a statement before it counts as gone.
 COMMAND_GRACE_S = 5.0
 
+#: A connection of a worker's own that answers nothing for so long counts as gone.
+SILENCE_S = 60.0
+
 #: After a minute of silence the server gives up on a client whose host is gone, and with it on the client's locks.
-_KEEPALIVES = {"tcp_keepalives_idle": "30", "tcp_keepalives_interval": "10", "tcp_keepalives_count": "3"}
+#: Keepalives are not sent while an answer waits to be acknowledged, hence the limit on that.
+_KEEPALIVES = {
+    "tcp_keepalives_idle": "30",
+    "tcp_keepalives_interval": "10",
+    "tcp_keepalives_count": "3",
+    "tcp_user_timeout": "60000",
+}
 
 Pool: TypeAlias = "asyncpg.Pool[asyncpg.Record]"
 Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
@@ -80,9 +89,12 @@ def _server_settings(
 
 
 async def connect(url: str, *, role: str | None, application: str) -> Connection:
-    """One connection for a worker of its own."""
+    """One connection for a worker of its own. A statement that is not answered ends with TimeoutError."""
     return await asyncpg.connect(
-        url, timeout=CONNECT_TIMEOUT_S, server_settings=_server_settings(role, application, None)
+        url,
+        timeout=CONNECT_TIMEOUT_S,
+        command_timeout=SILENCE_S,
+        server_settings=_server_settings(role, application, None),
     )
 
 

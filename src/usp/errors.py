@@ -33,6 +33,10 @@ class CodecError(UspError):
     """A payload codec cannot be used."""
 
 
+class ReplayRuns(UspError):
+    """Another replay is under way; wait until it has ended."""
+
+
 class QueryError(UspError):
     """The request cannot be answered as asked."""
 

@@ -144,8 +144,9 @@ def _shown(value: object) -> str:
 def _without(data: Any, detail: Any) -> None:
     """Take what is wrong out of the data, so that the rest can be judged; what has to be there is replaced."""
     place = [step for step in detail["loc"] if step != KEY]
-    if place[0] in {"fields", "children"} and place[-1] in _REQUIRED:
-        # A field without a property, or a part without a name, is nothing.
+    whole = place[0] == "children" or (place[0] == "fields" and place[-1] in _REQUIRED)
+    if whole and detail["type"] != "extra_forbidden":
+        # A field without a property, or a part without a path or name, is nothing.
         place = place[:2]
     at, last = data, place[0]
     for step in place[1:]:
@@ -158,14 +159,10 @@ def _without(data: Any, detail: Any) -> None:
     elif last in _STAND_INS and (at is data or place[0] == "registers"):
         at[last] = _STAND_INS[last]
     else:
-        at.pop(_key(at, last), None)
+        at.pop(last, None)
 
 
 def _inner(at: Any, step: Any) -> Any:
     if isinstance(at, list):
         return at[int(step)] if int(step) < len(at) else None
-    return at.get(_key(at, step))
-
-
-def _key(at: dict[Any, Any], step: object) -> Any:
-    return next((key for key in at if written(key) == written(step)), None)
+    return at.get(step)

@@ -39,7 +39,7 @@ class Document:
 
 
 def read_yaml(text: str, key_text: Callable[[object], str] = str) -> Document:
-    """Read one document. `key_text` is how a key is written in a place."""
+    """Read one document. All keys become text, as `key_text` writes them: Python takes 1, 1.0 and true for the same."""
     document = Document()
     try:
         node = YAML(typ="safe", pure=True).compose(text)
@@ -49,6 +49,8 @@ def read_yaml(text: str, key_text: Callable[[object], str] = str) -> Document:
         document.found.append((spot, _problem(error)))
     except YAMLError as error:
         document.found.append((_reader_spot(text, error), "there is a character here that no YAML may hold"))
+    except RecursionError:
+        document.found.append((Spot(1, 1), "this is nested too deeply"))
     else:
         if node is not None:
             document.data = _Plain(document, key_text).value(node, ())
@@ -97,21 +99,19 @@ class _Plain:
             self._around.pop()
         return self._no_tag(node)
 
-    def _pairs(self, node: MappingNode, place: tuple[str, ...]) -> Iterator[tuple[Any, Any]]:
-        seen: dict[Any, Spot] = {}
+    def _pairs(self, node: MappingNode, place: tuple[str, ...]) -> Iterator[tuple[str, Any]]:
+        seen: dict[str, Spot] = {}
         for key_node, value_node in node.value:
-            if not isinstance(key_node, ScalarNode):
-                self._mistake(key_node, "expected a key: text or a number")
+            key = self._scalar(key_node) if isinstance(key_node, ScalarNode) else None
+            if key is None:
+                self._mistake(key_node, "expected a key: text, a number or a boolean")
                 continue
-            key = self._scalar(key_node)
-            spot = _spot(key_node)
-            # 1, 1.0 and true are equal in Python, and different keys in YAML.
-            mark = (type(key), key)
-            if mark in seen:
-                self._mistake(key_node, f"{key!r} is there already, in line {seen[mark].line}; keep one of them")
+            spot, name = _spot(key_node), self._key_text(key)
+            if name in seen:
+                self._mistake(key_node, f"{name!r} is there already, in line {seen[name].line}; keep one of them")
                 continue
-            seen[mark] = spot
-            yield key, self.value(value_node, (*place, self._key_text(key)), spot)
+            seen[name] = spot
+            yield name, self.value(value_node, (*place, name), spot)
 
     def _scalar(self, node: ScalarNode) -> Any:
         text: str = node.value

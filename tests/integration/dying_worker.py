@@ -98,7 +98,7 @@ def _while_isolating(death: _Death) -> None:
             if death.is_due():
                 death.come()
 
-    Batch.split = split  # type: ignore[method-assign]
+    Batch.split = split  # type: ignore[assignment, method-assign]
 
 
 def _while_taking_over(death: _Death) -> None:

@@ -16,7 +16,7 @@ import asyncpg
 import pytest
 
 from usp import doctor
-from usp.doctor import Limits, Status, mqtt
+from usp.doctor import Limits, Status, mqtt, tried
 from usp.doctor import broker as broker_checks
 from usp.doctor import database as database_checks
 from usp.doctor.bench import Bench
@@ -55,7 +55,7 @@ async def owner(safe: Postgres) -> AsyncIterator[Connection]:
 
 def settings(database: str | None, broker: str | None, **values: Any) -> Settings:
     """Nothing but what is given here."""
-    return Settings(_env_file=None, database_url=database, broker_url=broker, data_dir=Path("/nonexistent"), **values)
+    return Settings(_env_file=None, database_url=database, broker_url=broker, data_dir=Path("/nonexistent"), **values)  # type: ignore[call-arg]
 
 
 async def findings(given: Settings, limits: Limits = FEW) -> dict[str, Findings]:
@@ -187,7 +187,7 @@ async def test_mqtt_3_alone(broker: Mosquitto) -> None:
     bench.answers[MqttVersion.V311] = ""
 
     def run() -> list[Finding]:
-        checks = (*broker_checks.ASKED.values(), broker_checks.round_trip, *broker_checks.TRIED.values())
+        checks = (*broker_checks.ASKED.values(), tried.round_trip, *tried.TRIED.values())
         return [check(bench) for check in checks]
 
     assert {finding.status for finding in await asyncio.to_thread(run)} == {Status.OK}
@@ -240,6 +240,15 @@ async def test_servers_that_say_nothing(monkeypatch: pytest.MonkeyPatch) -> None
     for area in ("database", "broker"):
         assert list(found[area]) == ["reachable"]
         assert found[area]["reachable"].status is Status.FAIL
+
+
+async def test_something_else_listens_there() -> None:
+    """Whoever hangs up is not taken for a broker that knows no such account."""
+    server = await asyncio.start_server(lambda _, writer: writer.close(), LOOPBACK, 0)
+    async with server:
+        found = await of_broker(f"mqtt://{LOOPBACK}:{server.sockets[0].getsockname()[1]}")
+    assert "without an answer" in found["reachable"].found
+    assert "mqtt or mqtts" in found["reachable"].advice
 
 
 async def test_nothing_is_given() -> None:
@@ -348,9 +357,9 @@ async def test_it_leaves_nothing_behind(
 
     def queue(bench: Bench) -> Finding:
         reached.set()
-        return broker_checks.queue(bench)
+        return tried.queue(bench)
 
-    monkeypatch.setitem(broker_checks.TRIED, "queue", queue)
+    monkeypatch.setitem(tried.TRIED, "queue", queue)
     with Mosquitto(parts, tmp_path / "broker") as broker:
         task = asyncio.create_task(doctor.examine(settings(safe.url, broker.url), Limits(window=2_000, queue=5_000)))
         await asyncio.to_thread(reached.wait, 10)

@@ -14,9 +14,9 @@ from tests.integration.town import Health, Publisher, Town, health, publisher, s
 
 __all__ = ["health", "publisher", "town"]
 
-#: Step -> at which call death comes: in the middle of a stream; normalising is called for each message.
 #: One of so many readings is refused by the database, where that is asked for.
 REFUSED = 500
+#: Step -> at which call death comes: in the middle of a stream; normalising is called for each message.
 CALLS = {
     "received": 20,
     "normalising": 3_000,

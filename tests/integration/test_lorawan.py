@@ -20,7 +20,7 @@ from usp.registry import bring_in_devices
 
 EUI = "70b3d57ed0000001"
 SCRIPT = "function decodeUplink(input) { return {data: {occupied: input.bytes[0] === 1}}; }"
-BAY = DeviceProfile(name="bay", title="Bay", kind="parking_sensor", fields={"battery": {"property": "battery"}})
+BAY = DeviceProfile(name="bay", title="Bay", kind="parking_sensor")
 PROFILES = {"bay": BAY}
 CODECS = {"bay": Codec.of("bay", SCRIPT)}
 

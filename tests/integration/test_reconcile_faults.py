@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import signal
 import statistics
 import subprocess
 import sys
@@ -98,14 +99,21 @@ class Drive:
         #: How many items at least were sent and not yet stored when something was broken.
         self.under_way: list[int] = []
 
-    async def run(self, faults: Sequence[tuple[int, str]] = ()) -> dict[str, list[float]]:
-        """Let all of it be stored, and break something after so many items; returns how long it took to recover."""
+    async def run(self, faults: Sequence[tuple[int, str]] = (), *, pent_up: bool = False) -> dict[str, list[float]]:
+        """Let all of it be stored, and break something after so many items; returns how long it took to recover.
+
+        pent_up: the worker stands still at first, until sending is as far ahead as it may be.
+        """
         recovery: dict[str, list[float]] = {}
-        sending: asyncio.Task[None] | None = None
         with ExitStack() as lives:
             worker = lives.enter_context(self._town.worker())
             await self._town.ready()
             sending = asyncio.create_task(asyncio.to_thread(self._sender.run))
+            if pent_up:
+                worker.send_signal(signal.SIGSTOP)
+                while len(self._sender.marks) <= AHEAD:
+                    await asyncio.sleep(0.05)
+                worker.send_signal(signal.SIGCONT)
             for at, victim in faults:
                 await self._until(sending, worker.pid, lambda at=at: self._sender.stored >= at)
                 self.under_way.append(self._sender.marks[-1] - self._sender.stored)
@@ -120,7 +128,9 @@ class Drive:
                     worker = lives.enter_context(self._town.worker())
                 else:
                     self._hurt(victim)
-                before = await self._ask(TOKEN)
+                before = None
+                while before is None:
+                    before = await self._ask(TOKEN)
                 while await self._ask(TOKEN) in {before, None}:
                     await asyncio.sleep(0.01)
                 recovery.setdefault(victim, []).append(time.monotonic() - began)

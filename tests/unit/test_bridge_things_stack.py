@@ -205,7 +205,7 @@ def test_a_device_without_dev_eui_has_the_address_of_its_topic(value: Any) -> No
 def test_the_open_source_edition_has_no_tenants() -> None:
     """Its topics name the application alone."""
     topic, payload = vector("things_stack_up", {"end_device_ids.dev_eui": ABSENT})
-    assert BRIDGE.unwrap(topic.replace("@comune", ""), payload).sender == BY_TOPIC  # type: ignore[union-attr]
+    assert BRIDGE.unwrap(topic.replace("@comune", ""), payload).sender == BY_TOPIC
 
 
 def test_what_the_network_calls_a_device_is_its_label() -> None:

@@ -18,7 +18,7 @@ from usp.settings import Settings
 
 
 def _settings(**values: Any) -> Settings:
-    return Settings(_env_file=None, **values)
+    return Settings(_env_file=None, **values)  # type: ignore[call-arg]
 
 
 @pytest.mark.parametrize(

@@ -76,6 +76,7 @@ def test_yaml_is_version_1_2(tmp_path: Path) -> None:
         ("tag.yaml", "name: !!python/name:os.system x\n", "tag.yaml:1:7: tag:yaml.org,2002:python/name:os.system"),
         ("bell.yaml", "name: bell\ntitle: \x07\n", "bell.yaml:2:8: there is a character here"),
         ("loop.yaml", "name: loop\nfields: &a {b: *a}\n", "loop.yaml:2:9: this contains itself"),
+        ("deep.yaml", "name: " + "[" * 5000, "deep.yaml:1:1: this is nested too deeply"),
         ("empty.yaml", "", "empty.yaml:1:1: expected a profile"),
         ("list.yaml", "- name: list\n", "list.yaml:1:1: expected a profile"),
         ("other.yaml", "name: meter\ntitle: x\nkind: lamppost\n", "other.yaml:1:7: the profile's name is meter"),

@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from usp.models.profile_rules import near_property
@@ -51,7 +51,12 @@ def mistakes(text: str) -> list[str]:
         ("fields: {a: {property: lit, scale: 2}}", "4:36: lit is no number, so scale does not apply; values does."),
         ("fields: {a: {property: lit, values: {1: yes}}}", "4:41: lit is true or false, got 'yes'."),
         ("fields: {a: {property: lit, values: {1: 2}}}", "4:41: expected true, false or one of the property's states"),
-        ('fields: {a: {property: lit, values: {1: true, "1": false}}}', "4:37: 1 is there twice"),
+        (
+            'fields: {a: {property: lit, values: {1: true, "1": false}}}',
+            "4:47: '1' is there already, in line 4; keep one of them.",
+        ),
+        ("fields: {null: no2}", "4:10: expected a key: text, a number or a boolean."),
+        ("fields: {[a]: no2}", "4:10: expected a key: text, a number or a boolean."),
         ("fields: {a: no2, a.b: no}", "4:18: a.b lies inside a, which is a field itself; keep one of them."),
         ("fields: {'a[*].b': no2, 'a[*]': no}", "4:25: 'a[*]' means several values; each is one of a part"),
         ("registers: {no2: {modulus: 5}}", "4:13: no2 does not count up; these do: "),
@@ -97,6 +102,7 @@ def test_what_is_missing_is_told_at_the_beginning() -> None:
 _PLAIN = st.none() | st.booleans() | st.integers() | st.text()
 
 
+@settings(deadline=None, max_examples=50)
 @given(st.recursive(_PLAIN, lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner)))
 def test_whatever_stands_in_a_profile_is_answered(value: object) -> None:
     """No value anywhere breaks the reader; a profile comes out, or mistakes."""

@@ -20,8 +20,9 @@ from usp.api.database import Database
 from usp.api.document import openapi
 from usp.api.figures import FigureBoard
 from usp.api.middleware import HeadAndCache, OpenToPages
+from usp.api.replays import Operations
 from usp.api.requests import CountRequests, Requests
-from usp.api.routes import datasets, devices, health, readings
+from usp.api.routes import datasets, devices, health, readings, rejections
 from usp.db import WRITER_ROLE
 from usp.settings import Settings
 
@@ -40,16 +41,19 @@ ASSETS = "/docs/assets"
 GZIP_FROM_BYTES = 1_000
 
 
-def create_app(settings: Settings) -> FastAPI:
-    """Make the application; it starts, and answers 503, also while the database is away."""
+def create_app(settings: Settings, *, operations: Operations | None = None) -> FastAPI:
+    """Make the application; it starts, and answers 503, also while the database is away.
+
+    `operations` does what the API only passes on; without it, that is refused.
+    """
     url = settings.require_database()
     readers = make_readers(url)
-    operations = Database(url, role=WRITER_ROLE, application="usp-api-ops", size=3)
+    tables = Database(url, role=WRITER_ROLE, application="usp-api-ops", size=3)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         yield
-        for database in (*(reader.database for reader in readers.values()), operations):
+        for database in (*(reader.database for reader in readers.values()), tables):
             await database.close()
 
     app = FastAPI(
@@ -61,10 +65,11 @@ def create_app(settings: Settings) -> FastAPI:
         redoc_url=None,
         openapi_url="/openapi.json",
     )
-    app.state.readers, app.state.operations = readers, operations
-    app.state.tokens, app.state.board, app.state.requests = Tokens(operations), FigureBoard(operations), Requests()
-    for router in (datasets.router, readings.router, devices.router, health.router, health.metrics_router):
-        app.include_router(router)
+    app.state.readers, app.state.operations, app.state.replays = readers, tables, operations
+    app.state.tokens, app.state.board, app.state.requests = Tokens(tables), FigureBoard(tables), Requests()
+    for module in (datasets, readings, devices, health, rejections):
+        app.include_router(module.router)
+    app.include_router(health.metrics_router)
     _add_documentation(app)
     _add_problems(app)
     _add_middleware(app)

@@ -1,8 +1,10 @@
 """Examples of the documentation: names of the demonstration, and answers as it gives them."""
 
+import json
 from typing import Any
 
 from usp.api.problems import MEDIA_TYPE
+from usp.models.reasons import EXPLANATIONS, Reason
 
 DATASET = "air_quality"
 DEVICE = "lamp-corso-lodi-1"
@@ -42,6 +44,20 @@ _ITEMS = {
 }
 _RATES = {"1m": 3.4, "5m": 3.3, "60m": 3.3}
 _DELAYS = {"delay_p50_s": 0.31, "delay_p95_s": 0.82, "delay_over_3600_s": 0}
+
+_REJECTION: dict[str, Any] = {
+    "id": 1,
+    "received_at": _TIME,
+    "door": "mqtt",
+    "topic": "usp/v1/lamp-corso-lodi-9/up",
+    "address": "lamp-corso-lodi-9",
+    "reason": "unknown_device",
+    "detail": "No device is called 'lamp-corso-lodi-9'.",
+    "whole_item": True,
+    "payload": f'{{"time":"{_TIME}","pm2_5":12.1}}',
+    "payload_encoding": "utf-8",
+    "payload_length": 45,
+}
 
 #: What each address answers.
 JSON: dict[str, Any] = {
@@ -110,6 +126,14 @@ JSON: dict[str, Any] = {
         "approximate": True,
         "devices": ["bay-corso-lodi-1", DEVICE],
     },
+    "rejections": {"data": [_REJECTION], "next": None},
+    "rejection": {**_REJECTION, "explanation": EXPLANATIONS[Reason.UNKNOWN_DEVICE]},
+    "rejection_stats": {
+        "data": [
+            {"reason": "unknown_device", "open": 8, "resolved": 632, "kept": 640, "total": 640, "last": _TIME},
+        ],
+        "next": None,
+    },
     "live": {"status": "alive"},
     "ready": {
         "status": "ready",
@@ -147,6 +171,21 @@ JSON: dict[str, Any] = {
     },
 }
 
+REPLAY = {"reason": "unknown_device", "dry_run": True}
+_PROGRESS = {"chosen": 640, "taken": 640, "resolved": 632, "refused": {"wrong_type": 8}, "without_bytes": 0}
+#: What an address answers line by line.
+NDJSON = {
+    "replay": "".join(
+        f"{json.dumps(line)}\n"
+        for line in (
+            {**_PROGRESS, "taken": 0, "resolved": 0, "refused": {}, "done": False},
+            {**_PROGRESS, "taken": 500, "resolved": 500, "refused": {}, "done": False},
+            {**_PROGRESS, "done": False},
+            {**_PROGRESS, "done": True},
+        )
+    )
+}
+
 CSV = {
     "readings": f"time,device,site,lon,lat,pm2_5,no2,flags\n{_TIME},{DEVICE},{SITE},9.2121,45.4466,12.1,31,\n",
     "latest": "device,time,site,lon,lat,pm2_5,pm2_5_time,no2,no2_time,flags\n"
@@ -172,11 +211,14 @@ PROBLEMS = {
         suggestion="device",
     ),
     "401": _problem(401, "Unauthorized", "The token is unknown, has expired or was revoked."),
+    "403": _problem(403, "Forbidden", "The token has not the scope ops."),
     "404": _problem(404, "Not Found", "There is no device 'lamp-1'."),
     "406": _problem(
         406,
         "Not Acceptable",
         "`Accept` 'text/html' takes none of application/json, text/csv; `format=` chooses too.",
     ),
+    "409": _problem(409, "Conflict", "Another replay is under way; wait until it has ended."),
+    "501": _problem(501, "Not Implemented", "This process cannot replay; `usp rejections replay` can."),
     "503": _problem(503, "Service Unavailable", "The database does not answer."),
 }

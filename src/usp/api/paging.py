@@ -32,6 +32,20 @@ def name_cursor(column: str, row: Any) -> str:
     return _encode([row[column]])
 
 
+def rejection_cursor(received_at: datetime, number: int) -> str:
+    """The mark after a rejection."""
+    return _encode([received_at.isoformat(), str(number)])
+
+
+def parse_rejection_cursor(text: str) -> tuple[datetime, int]:
+    """When the last rejection of the page before came, and its number."""
+    try:
+        received_at, number = _decode(text)
+        return _utc(received_at), int(number)
+    except (ValueError, TypeError, OverflowError):
+        raise _not_ours() from None
+
+
 def parse_reading_cursor(text: str) -> tuple[datetime, str, TimeWindow]:
     """Time and device after which to go on, and the window."""
     try:

@@ -21,6 +21,10 @@ LATEST = (*PLACE, "where", "properties", *PAGE)
 DEVICES = (*PLACE, *PAGE)
 SITES = ("site", "bbox", "near", *PAGE)
 DOCUMENT = ("format",)
+#: What chooses rejections, also in the body that asks for a replay.
+CHOICE = ("reason", "address", "device", "door", "field", "from", "to")
+REJECTIONS = (*CHOICE, "state", *PAGE)
+REJECTION_STATS = ("by", "limit", "format")
 
 #: Lists by comma.
 _LISTS = ("device", "site", "kind", "category", "where", "properties")
@@ -42,7 +46,9 @@ def visible_datasets(seen: Visibility) -> dict[str, Dataset]:
 OPEN_DATASETS = visible_datasets(Visibility.OPEN)
 
 
-def read(items: Iterable[tuple[str, str]], known: tuple[str, ...], path: str = "") -> Texts:
+def read(
+    items: Iterable[tuple[str, str]], known: tuple[str, ...], path: str = "", *, lists: tuple[str, ...] = _LISTS
+) -> Texts:
     """The parameters as given, once each, all of them known; a cursor must be one of the same query at this path."""
     texts: Texts = {}
     for name, text in items:
@@ -53,7 +59,7 @@ def read(items: Iterable[tuple[str, str]], known: tuple[str, ...], path: str = "
                 suggestion=nearest(name.lower(), known, cutoff=0.0),
             )
         if name in texts:
-            advice = f"a list is written {name}=a,b" if name in _LISTS else "once is enough"
+            advice = f"a list is written {name}=a,b" if name in lists else "once is enough"
             raise QueryError(f"`{name}` is given twice; {advice}.", parameter=name)
         if not text:
             raise QueryError(f"`{name}` is empty; leave it out or give it a value.", parameter=name)

@@ -12,14 +12,15 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
-from usp.errors import DatabaseUnavailable, NotFound, QueryError, UspError
+from usp.errors import CodecError, DatabaseUnavailable, NotFound, ProfileError, QueryError, ReplayRuns, UspError
 
 log = structlog.get_logger()
 
 MEDIA_TYPE = "application/problem+json"
 RETRY_AFTER_S = 5
-#: What every address allows.
+#: What every address allows, but for those that do something.
 METHODS = ("GET", "HEAD", "OPTIONS")
+DOING = ("POST", "OPTIONS")
 
 #: Longer names are no typing mistakes, and comparing them would cost time.
 LONGEST_NAME = 80
@@ -80,6 +81,10 @@ class Forbidden(UspError):
         self.challenge = f'Bearer realm="usp", error="insufficient_scope", scope="{scope}"'
 
 
+class NotOffered(UspError):
+    """This process cannot replay; `usp rejections replay` can, and so can the API that `usp api` starts."""
+
+
 #: The first class that fits decides.
 STATUS: dict[type[Exception], HTTPStatus] = {
     QueryError: HTTPStatus.BAD_REQUEST,
@@ -89,6 +94,11 @@ STATUS: dict[type[Exception], HTTPStatus] = {
     Forbidden: HTTPStatus.FORBIDDEN,
     NotFound: HTTPStatus.NOT_FOUND,
     NotAcceptable: HTTPStatus.NOT_ACCEPTABLE,
+    ReplayRuns: HTTPStatus.CONFLICT,
+    # A profile that was being mended, and whose mistakes whoever mends it wants to read.
+    ProfileError: HTTPStatus.CONFLICT,
+    CodecError: HTTPStatus.CONFLICT,
+    NotOffered: HTTPStatus.NOT_IMPLEMENTED,
     TooSlow: HTTPStatus.SERVICE_UNAVAILABLE,
     TooManyExports: HTTPStatus.SERVICE_UNAVAILABLE,
     DatabaseUnavailable: HTTPStatus.SERVICE_UNAVAILABLE,
@@ -98,7 +108,7 @@ STATUS: dict[type[Exception], HTTPStatus] = {
 }
 
 #: Their details are meant for whoever asked.
-_TOLD = (QueryError, NotFound, NotAcceptable, TokenNeeded, BadAuthorization, Forbidden)
+_TOLD = (QueryError, NotFound, NotAcceptable, TokenNeeded, BadAuthorization, Forbidden, ProfileError, CodecError)
 
 
 def status_of(error: Exception) -> HTTPStatus:
@@ -153,12 +163,16 @@ async def tell_http(request: Request, error: Exception) -> Response:
     if not isinstance(error, HTTPException):
         raise error
     not_allowed = error.status_code == HTTPStatus.METHOD_NOT_ALLOWED
-    allow = {"Allow": ", ".join(METHODS)} if not_allowed else {}
+    does = "POST" in (error.headers or {}).get("Allow", "")
+    methods = DOING if does else METHODS
+    allow = {"Allow": ", ".join(methods)} if not_allowed else {}
     if not_allowed and request.method == "OPTIONS":
         return Response(status_code=HTTPStatus.NO_CONTENT, headers=allow)
     details = {
         HTTPStatus.NOT_FOUND: "There is nothing at this address; /docs lists what there is.",
-        HTTPStatus.METHOD_NOT_ALLOWED: "This address can only be read: GET, HEAD or OPTIONS.",
+        HTTPStatus.METHOD_NOT_ALLOWED: "This address does something: POST or OPTIONS."
+        if does
+        else "This address can only be read: GET, HEAD or OPTIONS.",
     }
     status = HTTPStatus(error.status_code)
     response = problem(status, details.get(status, error.detail))

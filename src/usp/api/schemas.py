@@ -5,6 +5,7 @@ from typing import Any
 from usp.api.params import OPEN_DATASETS
 from usp.api.selection import Column, ColumnType, property_column
 from usp.models.dataset import Dataset, Property, Visibility
+from usp.models.reasons import Reason
 
 Spec = dict[str, Any]
 
@@ -27,6 +28,68 @@ PROBLEM: Spec = {
         "detail": {"type": "string", "description": "What is wrong, and what would be right."},
         "parameter": {"type": "string", "description": "The parameter that is to blame."},
         "suggestion": {"type": "string", "description": "The nearest known name."},
+    },
+}
+
+
+_LENGTH: Spec = {"type": "integer", "minimum": 0}
+REJECTION: Spec = {
+    "type": "object",
+    "title": "What was refused",
+    "required": ["id", "received_at", "door", "reason", "whole_item", "payload_length"],
+    "properties": {
+        "id": {"type": "integer"},
+        "received_at": _TYPES[ColumnType.TIME] | {"description": "When it came first."},
+        "door": {"type": "string", "description": "Where it came in; `replay` where a replay met it."},
+        "topic": {"type": "string"},
+        "address": {"type": "string", "description": "Who spoke, as the message tells."},
+        "device": {"type": "string", "description": "Whose address that was, if anybody's."},
+        "dataset": {"type": "string"},
+        "field": {"type": "string", "description": "What of the item was refused; without it, all."},
+        "reason": {"type": "string", "enum": list(Reason)},
+        "detail": {"type": "string", "description": "What was found."},
+        "explanation": {"type": "string", "description": "What the reason means, and what would be right."},
+        "whole_item": {"type": "boolean", "description": "False where the rest of the item was stored."},
+        "payload": {"type": "string"},
+        "payload_encoding": {"type": "string", "enum": ["utf-8", "base64"]},
+        "payload_length": _LENGTH,
+        "payload_sha256": {"type": "string", "description": "Where the item was too long to be kept."},
+        "replayed_at": _TYPES[ColumnType.TIME] | {"description": "When it was last taken up again."},
+        "resolved_at": _TYPES[ColumnType.TIME] | {"description": "Since when nothing of it is refused any more."},
+    },
+}
+REJECTION_STATS: Spec = {
+    "type": "object",
+    "title": "Figures of what was refused",
+    "required": ["open", "resolved"],
+    "properties": {
+        **{by: {"type": "string"} for by in ("reason", "address", "day")},
+        **dict.fromkeys(("open", "resolved", "kept", "total"), _LENGTH),
+        "last": _TYPES[ColumnType.TIME],
+    },
+}
+_TEXT: Spec = {"type": "string"}
+REPLAY: Spec = {
+    "type": "object",
+    "title": "Which rejections to take up",
+    "additionalProperties": False,
+    "properties": {
+        "ids": {"type": "array", "items": {"type": "integer"}, "minItems": 1, "maxItems": 10_000},
+        "reason": {"type": "string", "enum": list(Reason)},
+        **dict.fromkeys(("address", "device", "door", "field"), _TEXT),
+        **dict.fromkeys(("from", "to"), _TYPES[ColumnType.TIME]),
+        "dry_run": {"type": "boolean", "default": False},
+    },
+}
+PROGRESS: Spec = {
+    "type": "object",
+    "title": "How far a replay has come",
+    "required": ["chosen", "taken", "resolved", "refused", "without_bytes", "done"],
+    "properties": {
+        **dict.fromkeys(("chosen", "taken", "resolved", "without_bytes"), _LENGTH),
+        "refused": {"type": "object", "additionalProperties": _LENGTH, "description": "By today's reason."},
+        "done": {"type": "boolean"},
+        "interrupted": {"type": "string", "description": "Why no further line comes."},
     },
 }
 

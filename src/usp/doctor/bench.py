@@ -47,6 +47,11 @@ class Bench:
         self._sessions: dict[str, MqttVersion] = {}
 
     @property
+    def account(self) -> str:
+        """Who connects."""
+        return "anonymous clients" if self.broker.user is None else f"the account {self.broker.user}"
+
+    @property
     def accepted(self) -> list[MqttVersion]:
         """The versions that the broker speaks."""
         return [version for version, answer in self.answers.items() if not answer]

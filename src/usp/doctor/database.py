@@ -62,7 +62,7 @@ async def examine(url: str, area: str, profiles: Mapping[str, DeviceProfile] | N
                 connection = await _connect(url, patience)
             seconds = patience.left(CHECK_S)
             await report.wait(name, _reading(connection, check), seconds, connection.terminate)
-            if name == "migrations" and not await schema.exists(connection):
+            if name == "migrations" and not (connection.is_closed() or await schema.exists(connection)):
                 break
     except Exception as error:  # noqa: BLE001 - the server went while it was asked
         report.add("connection", fail(f"It was lost: {plain(error)}", "Look into the server's log."))

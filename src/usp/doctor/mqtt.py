@@ -26,7 +26,7 @@ KEEPALIVE_S = 10
 RECEIVE_MAXIMUM = 65535
 #: Messages sent before the first of them is acknowledged.
 _CHUNK = 500
-#: Without a response to anything, a retained message is never asked for (MQTT 5, 3.8.3.1).
+#: Retain handling (MQTT 5, 3.8.3.1): what was retained before a subscription is not sent.
 _NO_RETAINED = 2
 
 _PROTOCOLS = {MqttVersion.V311: paho.MQTTv311, MqttVersion.V5: paho.MQTTv5}
@@ -34,6 +34,10 @@ _PROTOCOLS = {MqttVersion.V311: paho.MQTTv311, MqttVersion.V5: paho.MQTTv5}
 
 class Refused(UspError):
     """The broker refuses."""
+
+
+class HungUp(Refused):
+    """The broker ends the connection without a word."""
 
 
 class Silent(UspError):
@@ -72,6 +76,7 @@ class Client:
         self.up = False
         #: Why there is no connection any more; empty while there is one.
         self.down = ""
+        self._answered = False
         self._codes: list[Any] | None = None
         v5 = version is MqttVersion.V5
         self.paho = paho.Client(
@@ -106,6 +111,8 @@ class Client:
         self.paho.connect(self._broker.host, self._broker.port, keepalive=KEEPALIVE_S, **options)
         if not self.wait(lambda: self.up or bool(self.down), ANSWER_S):
             raise Silent("It took the connection and does not answer to CONNECT.")
+        if self.down and not self._answered:
+            raise HungUp("It ends the connection without an answer.")
         if self.down:
             raise Refused(f"It answers: {self.down}.")
 
@@ -160,6 +167,13 @@ class Client:
             _turn((self,))
         self._drop()
 
+    def read(self) -> None:
+        """Read what has come; paho takes one packet at a time, and to ask the system between them costs as much."""
+        before = -1
+        while self.paho.socket() is not None and before < len(self.received) + self.acknowledged:
+            before = len(self.received) + self.acknowledged
+            self.paho.loop_read()
+
     def _drop(self) -> None:
         sock = self.paho.socket()
         if sock is not None:
@@ -169,6 +183,7 @@ class Client:
     # What paho calls back
 
     def _on_connect(self, _c: Any, _u: Any, flags: Any, reason: Any, properties: Any) -> None:
+        self._answered = True
         if reason.is_failure:
             self.down = str(reason)
             return
@@ -212,5 +227,5 @@ def _turn(clients: Sequence[Client]) -> bool:
         if events.get(number, 0) & select.POLLOUT:
             client.paho.loop_write()
         if pending or events.get(number, 0) & ~select.POLLOUT:
-            client.paho.loop_read()
+            client.read()
     return True

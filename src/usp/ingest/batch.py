@@ -29,10 +29,25 @@ class CountKey(NamedTuple):
 
 
 class Replay(NamedTuple):
-    """The rejection that an item is taken up from, and the refused field where the rest of the item was stored."""
+    """The rejection that an item is taken up from, and the refused field where the rest of the item was stored.
+
+    A field that is "" stands for a whole dataset. `means` is what the field is today, as (dataset, property).
+    """
 
     rejection: int
     field: str | None
+    dataset: str = ""
+    means: tuple[str, str] | None = None
+
+    def concerns(self, refusal: Refusal) -> bool:
+        """Whether a refused value is the one that is taken up, or a part of it."""
+        if self.field == refusal.field:
+            return bool(self.field) or self.dataset == refusal.dataset
+        return bool(self.field) and refusal.field.startswith(f"{self.field}: ")
+
+    def contradicted(self, refusal: Refusal) -> bool:
+        """Whether a value that contradicts what stands is the one that is taken up; so, where that is not known."""
+        return self.means is None or self.means == (refusal.dataset, refusal.field)
 
 
 class Item(NamedTuple):
@@ -112,6 +127,8 @@ class Batch:
     rejections: list[Rejection] = field(default_factory=list)
     counts: Counter[CountKey] = field(default_factory=Counter)
     unmapped: dict[tuple[int | None, str], tuple[int, Any, datetime]] = field(default_factory=dict)
+    #: Rejections that were taken up and turned out to be events: nothing of them is refused any more.
+    understood: list[int] = field(default_factory=list)
     #: When a device's frame counter last began anew.
     restarts: dict[int, datetime] = field(default_factory=dict)
     #: Since when nothing can have been missed on the way from the network servers to us; None if that is not known.
@@ -163,25 +180,37 @@ class Batch:
             self.unmapped[key] = (self.unmapped.get(key, (0,))[0] + 1, value, at)
 
     def split(self) -> Iterator["Batch"]:
-        """The same in parts: each item with rows by itself, and one part for all the rest."""
+        """The same in parts: two halves of the items with rows, and one part for all the rest."""
         rest = Batch(rejections=self.rejections, counts=self.counts.copy(), unmapped=self.unmapped)
         rest.restarts, rest.unbroken_since = self.restarts, self.unbroken_since
         rows_of: dict[int, list[tuple[str, Row]]] = {}
         for dataset, rows in self.rows.items():
             for row, owner in [*zip(rows.rows, rows.items, strict=True), *rows.followers]:
                 rows_of.setdefault(owner, []).append((dataset, row))
-        for number, item in enumerate(self.items):
+        middle = (len(self.items) + 1) // 2
+        for numbers in (range(middle), range(middle, len(self.items))):
             part = Batch(unbroken_since=self.unbroken_since)
-            part.receive(item.door, item.kind, 1)
-            rest.receive(item.door, item.kind, -1)
-            part.add_item(item, rows_of[number])
-            yield part
+            for number in numbers:
+                item = self.items[number]
+                part.receive(item.door, item.kind, 1)
+                rest.receive(item.door, item.kind, -1)
+                part.add_item(item, rows_of[number])
+            if part.items:
+                yield part
         rest.add_rows(rows_of.get(NOBODY, ()))
-        yield rest
+        if rest.rows or rest.rejections or rest.unmapped or rest.restarts or any(rest.counts.values()):
+            yield rest
+
+    @property
+    def is_one_item(self) -> bool:
+        """Whether there is one item with its rows, and nothing beside it."""
+        owners = (owner for rows in self.rows.values() for owner in rows.items)
+        return len(self.items) == 1 and not self.rejections and NOBODY not in owners
 
     def refused(self, refusal: Refusal) -> "Batch":
         """The same with all items that had rows rejected instead."""
         refused = Batch(rejections=[*self.rejections], counts=self.counts.copy(), unmapped=self.unmapped)
+        refused.understood = self.understood
         for item in self.items:
             refused.reject(item, refusal, whole_item=True)
         return refused
@@ -193,6 +222,7 @@ class Batch:
             return self.refused(next(iter(refusals.values())))
         counts = [sum(len(each.rows) + len(each.followers) for each in rows.values())]
         left = Batch(self.items, counts, rows, [*self.rejections], self.counts.copy(), self.unmapped)
+        left.understood = self.understood
         for refusal in refusals.values():
             left.reject(self.items[0], refusal, whole_item=False)
         return left

@@ -3,14 +3,16 @@
 import asyncio
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 
 import structlog
 
-from usp.db import LOST, Verdict, verdict
+from usp.db import LOST, Connection, Verdict, verdict
 from usp.errors import UspError
 from usp.ingest.batch import Batch
 from usp.ingest.refusal import Refusal
 from usp.ingest.session import Session
+from usp.ingest.writer import Writer
 from usp.models.reasons import Reason
 
 log = structlog.get_logger()
@@ -38,6 +40,10 @@ class Committer:
             else:
                 return
 
+    async def write(self, writer: Writer, connection: Connection, batch: Batch) -> None:
+        """Write a batch once."""
+        await writer.commit(connection, batch)
+
     async def commit(self, batch: Batch) -> None:
         """However long the database is away; what it can never take is isolated and rejected."""
         wait, unsure = BACKOFF_S[0], False
@@ -48,7 +54,7 @@ class Committer:
                     if unsure and await writer.has_committed(connection, batch):
                         return
                     unsure = True
-                    await writer.commit(connection, batch)
+                    await self.write(writer, connection, batch)
             except Exception as error:  # noqa: BLE001 - the table of verdicts decides
                 if verdict(error) is Verdict.POISON:
                     await self._isolate(batch, error)
@@ -60,7 +66,7 @@ class Committer:
 
     async def _isolate(self, batch: Batch, error: Exception) -> None:
         """Find the items, and the datasets of an item, that the database refuses; the others are stored."""
-        if len(batch.items) > 1 or (batch.items and batch.rejections):
+        if batch.items and not batch.is_one_item:
             for part in batch.split():
                 await self.commit(part)
         elif batch.items:
@@ -73,6 +79,9 @@ class Committer:
                 return
             whole = Refusal(Reason.REFUSED_BY_DATABASE, str(error))
             await self.commit(batch.without(refused) if refused else batch.refused(whole))
+        elif batch.rows:
+            log.error("radio_data_refused_by_database", error=str(error))
+            await self.commit(replace(batch, rows={}))
         else:
             # Not even the rejections can be written: at least they are counted.
             log.error("rejections_refused_by_database", count=len(batch.rejections), error=str(error))

@@ -115,6 +115,11 @@ class Normaliser:
         self._slots.append(_Slot(dataset, at_start, blank))
         return len(self._slots) - 1
 
+    def meaning_of(self, field: str) -> tuple[str, str] | None:
+        """The dataset and the property that a field is; None where it is none, or one of a part."""
+        target = self._fields.get(field)
+        return None if target is None else (self._slots[target.slot].dataset.name, target.property.name)
+
     def split(self, item: Mapping[str, Any]) -> tuple[dict[str, Any], list[Part]]:
         """The item without its parts, and (name, item) of each part; a part's device is called `<device>-<name>`.
 

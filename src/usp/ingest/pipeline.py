@@ -22,6 +22,8 @@ log = structlog.get_logger()
 #: Unknown fields counted from one item; a firmware that sends more than this sends noise.
 UNMAPPED_PER_ITEM = 50
 
+#: The door of what is taken up again.
+REPLAY = "replay"
 #: Items in one transaction: enough to make its fixed cost small, few enough to stay below a second.
 BATCH_ITEMS = 5_000
 #: Bytes of one message that are still decoded; our broker takes no more either (max_packet_size).
@@ -94,7 +96,7 @@ class Pipeline:
         elif type(unwrapped) is Uplink:
             self._process_uplink(bridge.door, message, unwrapped, opened and opened.decoded, batch)
         elif type(unwrapped) is Event:
-            self._process_event(bridge.door, unwrapped, batch)
+            self._process_event(bridge.door, message, unwrapped, batch)
 
     def _bridge(self, topic: str) -> Bridge:
         """The bridge that reads the topic; the first one also answers for topics that are nobody's."""
@@ -153,6 +155,8 @@ class Pipeline:
             self._add(item, health, batch)
             return
         try:
+            if uplink.refusal is not None:
+                raise Refused(*uplink.refusal[:3])
             known = _known(device, uplink.sender)
             fields = _fields(uplink, decoded, known)
             result = self._normalised(known, fields, message.received_at, (uplink.time, uplink.flags))
@@ -164,8 +168,11 @@ class Pipeline:
         # However that went: radio data decide nothing.
         batch.add_rows(health.rows)
 
-    def _process_event(self, door: str, event: Event, batch: Batch) -> None:
+    def _process_event(self, door: str, message: Message, event: Event, batch: Batch) -> None:
         device = self._registry.find(event.sender, event.restarted_at)
+        if message.replay is not None:
+            door = REPLAY
+            batch.understood.append(message.replay.rejection)
         batch.count_event(door, device.kind if device else "", event.kind)
         if device is not None and event.restarted_at is not None:
             batch.restart(device.id, event.restarted_at)
@@ -197,6 +204,7 @@ class Pipeline:
             raise Refused(Reason.NOT_AN_OBJECT, f"Got {shown(raw)}.")
         parts: list[tuple[str, dict[str, Any]]] = []
         if device.normaliser.has_children:
+            at = at and device.normaliser.measured(raw, received_at, at)
             raw, parts = device.normaliser.split(raw)
         result = device.normaliser(device.id, raw, received_at, at)
         for name, part in parts:
@@ -232,7 +240,9 @@ class Pipeline:
     def _add(item: Item, result: Normalised, batch: Batch) -> None:
         """Add the rows of an item, or reject it where there are none."""
         rows, refused, unmapped = result
-        for name in islice(unmapped, UNMAPPED_PER_ITEM):
+        # What is taken up was counted when it came, unless nobody knew then what it is.
+        known = item.replay is not None and (not rows or item.replay.field is not None)
+        for name in () if known else islice(unmapped, UNMAPPED_PER_ITEM):
             batch.count_unmapped(item.device, name, unmapped[name], item.received_at)
         if not rows:
             reason = refused[0] if refused else Refusal(Reason.NO_KNOWN_FIELD, _fields_hint(unmapped))
@@ -282,8 +292,6 @@ def _known(device: KnownDevice | None, sender: Sender) -> KnownDevice:
 
 def _fields(uplink: Uplink, decoded: Decoded | Refusal | None, device: KnownDevice) -> Any:
     """The reading's fields, from the network server or from our codec. Raises Refused where there are none."""
-    if uplink.refusal is not None:
-        raise Refused(*uplink.refusal[:3])
     if uplink.fields is not None:
         return uplink.fields
     if isinstance(decoded, Refusal):
@@ -297,7 +305,9 @@ def _fields(uplink: Uplink, decoded: Decoded | Refusal | None, device: KnownDevi
 def _item(door: str, sender: Sender, device: KnownDevice | None, raw: Any, message: Message) -> Item:
     topic, payload, received_at, replay = message.topic, message.payload, message.received_at, message.replay
     if replay is not None:
-        door = "replay"
+        door = REPLAY
+        if replay.field and device is not None and device.normaliser is not None:
+            replay = replay._replace(means=device.normaliser.meaning_of(replay.field))
     if device is None:
         return Item(door, topic, sender.address, "", None, raw, payload, received_at, replay)
     return Item(door, topic, sender.address, device.kind, device.id, raw, payload, received_at, replay)

@@ -4,7 +4,7 @@ from bisect import bisect_left
 from collections import Counter
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 from usp.ingest.batch import NOBODY, Batch, CountKey, Item, Rejection
 from usp.ingest.normalise import Row
@@ -18,6 +18,13 @@ _DELAY_BOUNDS = [timedelta(seconds=s) for s in DELAY_BOUNDS_S]
 _DELAY_NAMES = [*(f"{s:g}" for s in DELAY_BOUNDS_S), "inf"]
 
 
+class Taken(NamedTuple):
+    """What became of a rejection that was taken up: whose it is, and why it is refused today, if it is."""
+
+    device: int | None
+    refusal: Refusal | None
+
+
 class Settled:
     """What the database made of a batch: the outcome of each item, and what was kept out."""
 
@@ -25,6 +32,7 @@ class Settled:
         self._batch = batch
         self._not_new: Counter[int] = Counter()
         self._conflicts: dict[int, list[Refusal]] = {}
+        self._all_conflicts: dict[int, list[Refusal]] = {}
         self.rejections: list[Rejection] = []
         self.counts: Counter[CountKey] = Counter()
 
@@ -56,6 +64,7 @@ class Settled:
     def close(self) -> None:
         """Give each item its outcome: stored, where any of its rows is new or completed; duplicate; rejected."""
         batch = self._batch
+        self._all_conflicts = self._conflicts.copy()
         stored = Counter((item.door, item.kind) for item in batch.items)
         for (door, kind), count in stored.items():
             self.counts[CountKey(door, kind, "", "stored", "")] += count
@@ -73,18 +82,35 @@ class Settled:
             for refusal in conflicts:
                 self._reject(batch.items[number], refusal, whole_item=False)
 
-    def replayed(self) -> dict[int, Rejection | None]:
-        """The rejections that were taken up again in this batch, each with why it is refused still, if it is."""
-        found: dict[int, Rejection | None] = {
-            item.replay.rejection: None for item in self._batch.items if item.replay is not None
-        }
-        for rejection in (*self._batch.rejections, *self.rejections):
-            replay = rejection.item.replay
-            if replay is not None and (rejection.whole_item or rejection.refusal.field == replay.field):
-                found[replay.rejection] = rejection
+    def replayed(self) -> dict[int, Taken]:
+        """The rejections that were taken up again in this batch.
+
+        Of an item that was stored but for one value, only that value counts: what else is refused of it stands in
+        rejections of its own.
+        """
+        batch = self._batch
+        found = {number: Taken(None, None) for number in batch.understood}
+        for item in batch.items:
+            if item.replay is not None:
+                found.setdefault(item.replay.rejection, Taken(item.device, None))
+        for number, conflicts in self._all_conflicts.items():
+            item = batch.items[number]
+            if item.replay is not None and item.replay.field is not None:
+                for refusal in filter(item.replay.contradicted, conflicts):
+                    found[item.replay.rejection] = Taken(item.device, refusal)
+        for item, refusal, whole_item in (*batch.rejections, *(r for r in self.rejections if _is_whole(r))):
+            replay = item.replay
+            if replay is not None and (whole_item or replay.concerns(refusal)):
+                found[replay.rejection] = Taken(item.device, refusal)
         return found
 
     def _reject(self, item: Item, refusal: Refusal, *, whole_item: bool) -> None:
         self.rejections.append(Rejection(item, refusal, whole_item))
         what = "rejected" if whole_item else "value_refused"
         self.counts[CountKey(item.door, item.kind, "", what, refusal.reason.value)] += 1
+
+
+def _is_whole(rejection: Rejection) -> bool:
+    """Whether it decides about an item that is taken up as a whole."""
+    replay = rejection.item.replay
+    return rejection.whole_item and replay is not None and replay.field is None

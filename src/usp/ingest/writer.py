@@ -15,7 +15,7 @@ from usp.ingest.frames import DATASET as HEALTH
 from usp.ingest.frames import begin_anew, count_lost, repair
 from usp.ingest.latest import fold_latest
 from usp.ingest.normalise import Row
-from usp.ingest.settled import Settled
+from usp.ingest.settled import Settled, Taken
 from usp.ingest.statements import DatasetStatements
 from usp.models.datasets import DATASETS
 from usp.models.reasons import Reason
@@ -161,14 +161,32 @@ class Writer:
         replayed = settled.replayed()
         if not replayed:
             return
-        await connection.executemany(
+        taken = [(number, *_why(taken)) for number, taken in sorted(replayed.items())]
+        await connection.execute(
             """
-            UPDATE usp.rejection SET replayed_at = now(), resolved_at = CASE WHEN $2::text IS NULL THEN now() END,
-                reason = coalesce($2, reason), detail = coalesce($3, detail), field = coalesce($4, field),
-                dataset = coalesce($5, dataset), device = coalesce($6, device)
-            WHERE id = $1
+            WITH gone AS (
+                SELECT r.door, r.address, r.reason, count(*) AS count
+                FROM unnest($1::bigint[], $2::text[]) AS k (id, reason) JOIN usp.rejection r USING (id)
+                WHERE r.resolved_at IS NULL AND k.reason IS DISTINCT FROM r.reason GROUP BY 1, 2, 3
+            )
+            UPDATE usp.rejection_tally t SET freed = least(t.kept, t.freed + g.count)
+            FROM gone g WHERE (t.door, t.address, t.reason) = (g.door, g.address, g.reason)
             """,
-            [(number, *_why(rejection)) for number, rejection in sorted(replayed.items())],
+            [number for number, *_ in taken], [reason for _, reason, *_ in taken],
+        )  # fmt: skip
+        # A refused value remains the one that it was, whatever keeps the whole item out today.
+        await connection.execute(
+            """
+            UPDATE usp.rejection r SET replayed_at = now(), resolved_at = CASE WHEN k.reason IS NULL THEN now() END,
+                reason = coalesce(k.reason, r.reason), detail = coalesce(k.detail, r.detail),
+                field = CASE WHEN r.whole_item THEN coalesce(k.field, r.field) ELSE r.field END,
+                dataset = CASE WHEN r.whole_item THEN coalesce(k.dataset, r.dataset) ELSE r.dataset END,
+                device = coalesce(k.device, r.device)
+            FROM unnest($1::bigint[], $2::text[], $3::text[], $4::text[], $5::text[], $6::integer[])
+                AS k (id, reason, detail, field, dataset, device)
+            WHERE r.id = k.id AND r.resolved_at IS NULL
+            """,
+            *map(list, zip(*taken, strict=True)),
         )
 
     @staticmethod
@@ -185,7 +203,7 @@ class Writer:
         doors, addresses, reasons = zip(*keys, strict=True)
         standing = await connection.fetch(
             """
-            SELECT door, address, reason, kept FROM usp.rejection_tally
+            SELECT door, address, reason, kept - freed AS kept FROM usp.rejection_tally
             WHERE (door, address, reason) IN (SELECT * FROM unnest($1::text[], $2::text[], $3::text[]))
             ORDER BY door, address, reason FOR UPDATE
             """,
@@ -208,7 +226,8 @@ class Writer:
             INSERT INTO usp.rejection_tally AS t (door, address, reason, kept, total, first_at, last_at)
             VALUES ($1, $2, $3, $4, $5, $6, $7)
             ON CONFLICT (door, address, reason) DO UPDATE SET kept = t.kept + excluded.kept,
-                total = t.total + excluded.total, last_at = greatest(t.last_at, excluded.last_at)
+                total = t.total + excluded.total, first_at = least(t.first_at, excluded.first_at),
+                last_at = greatest(t.last_at, excluded.last_at)
             """,
             tallies,
         )
@@ -224,7 +243,8 @@ class Writer:
             WHERE EXISTS (SELECT FROM usp.unmapped_field WHERE device = $1 AND field = $2)
                 OR (SELECT count(*) FROM usp.unmapped_field WHERE device = $1) < $6
             ON CONFLICT (device, field) DO UPDATE SET count = u.count + excluded.count,
-                last_value = excluded.last_value, last_at = excluded.last_at
+                last_value = CASE WHEN excluded.last_at < u.last_at THEN u.last_value ELSE excluded.last_value END,
+                last_at = greatest(u.last_at, excluded.last_at)
             """,
             [
                 (device, _text(name)[:200], count, _last_value(value), at,
@@ -283,11 +303,11 @@ def _address(item: Item) -> str:
     return _text(item.address)[:200]
 
 
-def _why(rejection: Rejection | None) -> tuple[Any, ...]:
-    if rejection is None:
-        return (None,) * 5
-    item, (reason, detail, field, dataset), _ = rejection
-    return reason.value, _text(detail), _text(field), dataset, item.device
+def _why(taken: Taken) -> tuple[Any, ...]:
+    if taken.refusal is None:
+        return (None, None, None, None, taken.device)
+    reason, detail, field, dataset = taken.refusal
+    return reason.value, _text(detail), _text(field), dataset, taken.device
 
 
 def _rejection_record(rejection: Rejection) -> tuple[Any, ...]:

@@ -12,8 +12,6 @@ from usp.models.profile_rules import mistakes
 
 #: A state that is not repeated is believed for at most this long: a day, and an hour for the clock change.
 DEFAULT_MAX_HOLD = 25 * 3600.0
-#: The codec that is built in; every other one is a JavaScript file.
-CAYENNE_LPP = "cayenne_lpp"
 
 #: A value as JSON can carry it.
 Plain = str | int | float | bool

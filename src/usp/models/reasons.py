@@ -38,7 +38,7 @@ class Reason(StrEnum):
 
 #: What each reason means, and what would be right; shown to whoever sent the item.
 EXPLANATIONS: dict[Reason, str] = {
-    Reason.WRONG_TOPIC: "The topic is none that the platform reads; readings go to usp/v1/{device_id}/up.",
+    Reason.WRONG_TOPIC: "The topic is none that the platform reads, such as usp/v1/{device_id}/up.",
     Reason.TOO_LARGE: "The message has more than 2,000,000 bytes, or more than 10,000 items; send it in several.",
     Reason.NOT_JSON: "The payload is not JSON (RFC 8259, UTF-8).",
     Reason.NOT_AN_OBJECT: "The payload is JSON, but neither an object nor an array of objects.",

@@ -243,6 +243,8 @@ rejection_tally = Table(
     Column("total", BigInteger, nullable=False),
     Column("first_at", _TIME, nullable=False),
     Column("last_at", _TIME, nullable=False),
+    # Of those kept, how many wait no longer: others are kept in their place.
+    Column("freed", BigInteger, nullable=False, server_default=text("0")),
 )
 
 
@@ -468,6 +470,17 @@ def registry_views(schema: str) -> list[str]:
     ]
 
 
+def rejection_views() -> list[str]:
+    """What was refused, as operators see it: everything, with the names of devices."""
+    return [
+        "CREATE VIEW ops.rejection AS SELECT r.id, r.received_at, r.door, r.topic, r.address, d.name AS device, "
+        "r.dataset, r.field, r.reason, r.detail, r.whole_item, r.payload, r.payload_length, r.payload_sha256, "
+        "r.replayed_at, r.resolved_at FROM usp.rejection r LEFT JOIN usp.device d ON d.id = r.device",
+        "CREATE VIEW ops.rejection_tally AS SELECT door, address, reason, kept, total, first_at, last_at "
+        "FROM usp.rejection_tally",
+    ]
+
+
 def roles() -> list[str]:
     """Roles are shared by all databases of a server: made where missing, also by two migrations at once."""
     # Asked first, since an account that may make no roles can still use those that an administrator has made.
@@ -524,4 +537,5 @@ def ddl() -> Iterator[str]:
             if dataset.visible(at_most):
                 yield reading_view(dataset, schema)
                 yield latest_view(dataset, schema)
+    yield from rejection_views()
     yield from grants()

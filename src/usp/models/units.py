@@ -27,7 +27,7 @@ _PINT = {
 _MEANT = {"C": "degC", "F": "degF", "Celsius": "degC", "kW/h": "kWh", "KWH": "kWh", "kwh": "kWh", "l": "liter"}
 
 #: Units to suggest, by the property's own; a sensor's data sheet names one of these.
-_EXAMPLES = {
+EXAMPLES = {
     "µg/m³": "µg/m³, mg/m³, ng/m³; for ppb leave `unit` out and set `scale` to the gas's µg/m³ of 1 ppb",
     "mg/m³": "mg/m³, µg/m³; for ppm leave `unit` out and set `scale` to the gas's mg/m³ of 1 ppm",
     "°C": "degC, degF, K",
@@ -74,7 +74,7 @@ def unit_conversion(unit: str, prop: Property) -> tuple[float, float]:
 
 def _no_conversion(unit: str, prop: Property) -> str:
     wanted = f"{prop.name} is in {prop.unit}" if prop.unit else f"{prop.name} has no unit"
-    examples = _EXAMPLES.get(prop.unit or "", prop.unit or "dimensionless")
+    examples = EXAMPLES.get(prop.unit or "", prop.unit or "dimensionless")
     meant = _MEANT.get(unit)
     hint = f"did you mean {meant}?" if meant and meant in examples.split(", ") else f"these would do: {examples}"
     return f"{unit!r} cannot become the property's unit ({wanted}); {hint}"

@@ -34,7 +34,9 @@ def parse_address(text: str) -> Sender:
     if eui is not None:
         return Sender(LORAWAN, eui)
     if _NUMBER.fullmatch(text):
-        raise ValueError(f"a spreadsheet has made a number of it ({text}); format the column as text and enter it anew.")
+        raise ValueError(
+            f"a spreadsheet has made a number of it ({text}); format the column as text and enter it anew."
+        )
     digits = text.translate(_SEPARATORS)
     if _HEXADECIMAL.fullmatch(digits) and 13 <= len(digits) <= 19:
         raise ValueError(f"{text!r} has {len(digits)} hexadecimal digits; a devEUI has 16.")

@@ -80,7 +80,9 @@ class Columns:
             except ValueError as error:
                 wrong.append(Mistake(column, str(error)))
         wrong_columns = {mistake.column for mistake in wrong}
-        wrong += [m for m in self._check(values) if not {"lon", "lat"} & wrong_columns or m.column not in {"lon", "lat"}]
+        wrong += [
+            m for m in self._check(values) if not {"lon", "lat"} & wrong_columns or m.column not in {"lon", "lat"}
+        ]
         return Record(where, values, tuple(wrong))
 
     def _value(self, column: str, text: str) -> Any:

@@ -2,9 +2,8 @@
 
 from collections.abc import Sequence
 from dataclasses import fields
-from datetime import datetime
 from difflib import get_close_matches
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from usp.db import Connection
 from usp.ingest.bridges.bridge import Sender
@@ -24,6 +23,9 @@ from usp.registry.places import Moves, place_wanted
 from usp.registry.standing import BASICS, Standing, read_standing
 from usp.registry.tenures import AddressTaken
 from usp.registry.writing import registry_transaction
+
+if TYPE_CHECKING:
+    from datetime import datetime
 
 
 def record_of(device: Device) -> Record:
@@ -110,10 +112,12 @@ class _Plan:
                 text = f"it is a {standing['kind']} and cannot become a {values['kind']}; give it another name."
                 outcome.refuse("kind", text)
                 values["kind"] = standing["kind"]
-            outcome.changes += [Change(n, standing[n], values[n]) for n in BASICS if standing[n] != values[n]]
-            if outcome.changes:
-                outcome.add(Label.CHANGED)
+            changes = [Change(n, standing[n], values[n]) for n in BASICS if standing[n] != values[n]]
+            if changes:
+                outcome.change(Label.CHANGED, changes)
         self._check(values, outcome, names)
+        position = {name: record.values[name] for name in ("lon", "lat") if name in record.values}
+        outcome.mistakes += [m for m in device_mistakes(values | position) if m not in outcome.mistakes]
         self._after[record.name] = values
         if outcome.labels:
             self._touched[record.name] = standing is None
@@ -140,7 +144,6 @@ class _Plan:
             outcome.refuse("profile", f"{profile} is for a {self._standing.profiles[profile]}, and this is a {kind}.")
         if parent is not None and parent not in names:
             outcome.refuse("parent", f"there is no device {parent!r} to be its parent{_nearest(parent, names)}.")
-        outcome.mistakes += [m for m in device_mistakes(values) if m not in outcome.mistakes]
 
     def _check_parents(self, record: Record, outcome: Outcome) -> None:
         seen = [record.name]
@@ -174,8 +177,8 @@ class _Plan:
                     outcome.refuse("since", text)
                     continue
             old = ", ".join(address_text(t.sender) for t in current) or None
-            outcome.changes.append(Change("address", old, sender and address_text(sender)))
-            outcome.add(Label.SWAPPED if current and sender else Label.CHANGED)
+            change = Change("address", old, sender and address_text(sender))
+            outcome.change(Label.SWAPPED if current and sender else Label.CHANGED, [change])
             if current:
                 tenures.end(record.name, since or self._standing.now)
             begin.append((record, outcome, sender, since))

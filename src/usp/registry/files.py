@@ -3,7 +3,6 @@
 import csv
 import io
 from collections.abc import Iterator, Sequence
-from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
@@ -19,19 +18,11 @@ _DELIMITERS = ",;\t"
 _WGS_84 = ("CRS84", "EPSG::4326", "EPSG:4326")
 
 
-class Format(StrEnum):
-    """How a list is written."""
-
-    CSV = "csv"
-    GEOJSON = "geojson"
+CSV, GEOJSON = "csv", "geojson"
+_ENDINGS = {".csv": CSV, ".tsv": CSV, ".txt": CSV, ".geojson": GEOJSON, ".json": GEOJSON}
 
 
-_ENDINGS = {
-    ".csv": Format.CSV, ".tsv": Format.CSV, ".txt": Format.CSV, ".geojson": Format.GEOJSON, ".json": Format.GEOJSON,
-}  # fmt: skip
-
-
-def format_of(path: Path, given: Format | None = None) -> Format:
+def format_of(path: Path, given: str | None = None) -> str:
     """The format that is asked for, or that the name of the file tells. Raises RegistryError."""
     found = given or _ENDINGS.get(path.suffix.lower())
     if found is not None:
@@ -41,9 +32,9 @@ def format_of(path: Path, given: Format | None = None) -> Format:
     raise RegistryError(f"{path}: its name tells no format; end it in .csv or .geojson, or give --format.")
 
 
-def read_records(path: Path, columns: Columns, format_: Format | None = None) -> list[Record]:
+def read_records(path: Path, columns: Columns, format_: str | None = None) -> list[Record]:
     """The rows of a file, each with its mistakes. Raises RegistryError for a file that has no such rows."""
-    reader = {Format.CSV: _read_csv, Format.GEOJSON: _read_geojson}[format_of(path, format_)]
+    reader = {CSV: _read_csv, GEOJSON: _read_geojson}[format_of(path, format_)]
     try:
         content = path.read_bytes()
     except OSError as error:
@@ -155,7 +146,7 @@ def _feature_record(where: str, properties: dict[str, Any], geometry: Any, colum
         elif value is not None:
             cells[column] = orjson.dumps(value).decode() if type(value) in {bool, float} else str(value)
     if geometry is not None:
-        coordinates = geometry.get("coordinates") if type(geometry) is dict else None
+        coordinates: Any = geometry.get("coordinates") if type(geometry) is dict else None
         if not _is_point(geometry, coordinates):
             mistakes.append(Mistake("geometry", "expected a Point with two numbers: longitude, latitude."))
         else:

@@ -79,6 +79,12 @@ class Outcome:
         if label not in self.labels:
             self.labels.append(label)
 
+    def change(self, label: Label, changes: list[Change]) -> None:
+        """Let columns change; of a new device they are no changes."""
+        if Label.ADDED not in self.labels:
+            self.changes += changes
+            self.add(label)
+
     def refuse(self, column: str, text: str) -> None:
         """Take note of a mistake."""
         self.mistakes.append(Mistake(column, text))

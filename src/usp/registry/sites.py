@@ -36,7 +36,7 @@ async def bring_in_site_records(connection: Connection, records: Sequence[Record
 
 def _merged(record: Record, outcome: Outcome, standing: Mapping[str, Any] | None) -> Site | None:
     """The site as it will be, with what changes noted."""
-    values = {"address": "", "approximate": False} | dict(standing or {}) | record.values
+    values: dict[str, Any] = {"address": "", "approximate": False} | dict(standing or {}) | record.values
     for name in _REQUIRED:
         if values.get(name) is None:
             outcome.refuse(name, f"{name} is missing.")

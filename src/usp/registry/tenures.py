@@ -25,7 +25,7 @@ class Tenure:
         return self.until is not None and self.since is not None and self.until <= self.since
 
 
-class AddressTaken(Exception):  # noqa: N818 - it says what is wrong
+class AddressTaken(Exception):
     """Another device has the address."""
 
 

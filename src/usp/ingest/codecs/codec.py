@@ -1,7 +1,7 @@
 """What a codec is, what it gets and what it gives."""
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -54,7 +54,7 @@ class Decoded(NamedTuple):
     """What a codec made of a frame. `normalized` is what its `normalizeUplink` made of that, where it has one."""
 
     data: dict[str, Any] | list[Any]
-    warnings: Sequence[str] = ()
+    warnings: tuple[str, ...] = ()
     normalized: dict[str, Any] | list[Any] | None = None
 
 

@@ -81,7 +81,7 @@ def differences(example: Example, result: Decoded | Refusal) -> Iterator[Differe
         return
     yield from _compare("data", expect.get("data"), result.data)
     if expect.get("warnings"):
-        yield from _compare("warnings", expect["warnings"], result.warnings)
+        yield from _compare("warnings", expect["warnings"], [*result.warnings])
     if "normalized" in expect:
         yield from _compare("normalized", _listed(expect["normalized"]), _listed(result.normalized))
 

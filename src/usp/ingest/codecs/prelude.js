@@ -67,7 +67,8 @@
   function asScript(source) {
     const rules = [
       [/^([ \t]*)import\s+\*\s+as\s+(\w+)\s+from\s*(['"][^'"\n]+['"])/gm, '$1var $2 = require($3)'],
-      [/^([ \t]*)import\s+(\{[^}]*\})\s*from\s*(['"][^'"\n]+['"])/gm, '$1var $2 = require($3)'],
+      [/^([ \t]*)import\s+(\{[^}]*\})\s*from\s*(['"][^'"\n]+['"])/gm, (_, indent, names, from) =>
+        `${indent}var ${names.replace(/\s+as\s+/g, ': ')} = require(${from})`],
       [/^([ \t]*)import\s+(\w+)\s+from\s*(['"][^'"\n]+['"])/gm, '$1var $2 = require($3)'],
       [/^([ \t]*)export\s+default\s+(async\s+function|function|class)\s+(\w+)/gm, '$1$2 $3'],
       [/^([ \t]*)export\s+default\b/gm, '$1module.exports ='],

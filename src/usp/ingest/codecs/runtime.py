@@ -96,10 +96,11 @@ class CodecRuntime:
             began = time.monotonic()
             answer = await child.ask(f"run {codec.digest} {turn}", b"\n".join(lines), turn + GRACE_S)
         except (NoAnswer, ChildDied) as error:
-            alone = len(lines) == 1 and (breaker.suspicious or isinstance(error, NoAnswer))
-            self._failed(codec, breaker, f"The process that ran it had to be given up: {error}.")
-            # That time is not the codec's: it may have been the machine that stood still.
-            return ([Refusal(Reason.CODEC_LIMIT, breaker.reason)] if alone else []), 0.0
+            opened = self._failed(codec, breaker, f"The process that ran it had to be given up: {error}.")
+            # A frame at which the process died may be innocent: something else may have killed it. So it is tried
+            # again as long as the codec may run. The time is not the codec's, either.
+            guilty = len(lines) == 1 and (opened or isinstance(error, NoAnswer))
+            return ([Refusal(Reason.CODEC_LIMIT, breaker.reason)] if guilty else []), 0.0
         seconds = time.monotonic() - began
         results = [_result(line) for line in answer.split(b"\n")[: len(lines)]]
         last = results[-1]
@@ -134,9 +135,11 @@ class CodecRuntime:
         child.loaded[codec.digest] = None
         return child
 
-    def _failed(self, codec: Codec, breaker: Breaker, reason: str, *, at_once: bool = False) -> None:
-        if breaker.failed(reason, at_once=at_once):
-            log.warning("codec_left_alone", codec=codec.name, seconds=breaker.left, reason=reason)
+    def _failed(self, codec: Codec, breaker: Breaker, reason: str, *, at_once: bool = False) -> bool:
+        opened = breaker.failed(reason, at_once=at_once)
+        if opened:
+            log.warning("codec_left_alone", codec=codec.name, seconds=round(breaker.left), reason=reason)
+        return opened
 
 
 def _left_alone(breaker: Breaker) -> Refusal | None:
@@ -172,9 +175,9 @@ def _result(line: bytes) -> Result:
     if _depth_exceeds(rest, value):
         return Refusal(Reason.CODEC_FAILED, f"Its output is nested more than {MAX_DEPTH} deep.")
     normalized = value.get("normalized") or {}
-    warnings = value.get("warnings", [])
+    warnings = tuple(value.get("warnings", ()))
     if "errors" in normalized:
-        warnings = [*warnings, *(f"normalizeUplink: {error}" for error in normalized["errors"])]
+        warnings += tuple(f"normalizeUplink: {error}" for error in normalized["errors"])
     return Decoded(value["data"], warnings, normalized.get("data"))
 
 
