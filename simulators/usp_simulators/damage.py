@@ -144,7 +144,7 @@ def _not_json(reading: Reading, variant: int) -> Item:
 
 
 def _not_an_object(reading: Reading, variant: int) -> Item:
-    return refused(reading, _one((b"42", b'"on"', b"true", b"3.5"), variant), "not_an_object")
+    return refused(reading, _one((b"42", b'"on"', b"true", b"null"), variant), "not_an_object")
 
 
 def _empty_array(reading: Reading, _variant: int) -> Item:

@@ -13,6 +13,7 @@ from usp.ingest.bridges.bridge import Bridge, Label, Readings, Sender, Uplink
 from usp.ingest.codecs import Codec, CodecRuntime, Decoded, Frame
 from usp.ingest.normalise import Normaliser
 from usp.ingest.refusal import Refused
+from usp.models.device import KINDS, native_profile
 from usp.models.profile import DeviceProfile
 from usp.models.reasons import Reason
 from usp.registry.addresses import address_text
@@ -242,21 +243,26 @@ def _merged(
                 port=uplink and uplink.port,
                 parent=newest.record["parent"] if newest.record["part"] else None,
                 registered_as=registered.get(sender),
-                suggestions=_best(sample.suggestions, label, profiles),
+                suggestions=_best(sample.suggestions, sender, label, profiles),
             )
         )
     return result
 
 
 def _best(
-    suggestions: Iterable[Suggestion], label: Label, profiles: Mapping[str, DeviceProfile]
+    suggestions: Iterable[Suggestion], sender: Sender, label: Label, profiles: Mapping[str, DeviceProfile]
 ) -> tuple[Suggestion, ...]:
-    """The best first: those that understand most; of equals, the one that is called like the network's model."""
+    """The best first: those that understand most.
+
+    Of equals the one that is called like the network's model, or, of a device that speaks for itself, that of the
+    platform's own words.
+    """
+    native = {native_profile(kind) for kind in KINDS} if not sender.network else set()
     model = set(_WORD.findall(label.model.lower()))
 
-    def rank(suggestion: Suggestion) -> tuple[float, int, int, str]:
+    def rank(suggestion: Suggestion) -> tuple[float, int, int, bool, str]:
         words = set(_WORD.findall(f"{suggestion.profile} {profiles[suggestion.profile].title}".lower()))
         share = suggestion.known / suggestion.fields
-        return -share, -suggestion.known, -len(words & model), suggestion.profile
+        return -share, -suggestion.known, -len(words & model), suggestion.profile not in native, suggestion.profile
 
     return tuple(sorted(suggestions, key=rank)[:_SUGGESTED])

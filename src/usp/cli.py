@@ -12,6 +12,7 @@ from rich.console import Console
 
 from usp.commands.console import DatabaseUrl, out, print_rows, print_table, with_connection
 from usp.commands.devices import app as devices_app
+from usp.commands.rejections import app as rejections_app
 from usp.commands.sites import app as sites_app
 from usp.errors import UspError
 from usp.settings import PREFIX, Settings, load_settings
@@ -25,6 +26,7 @@ app = typer.Typer(
 )
 app.add_typer(devices_app, name="devices")
 app.add_typer(sites_app, name="sites")
+app.add_typer(rejections_app, name="rejections")
 keys_app = typer.Typer(help="Tokens for what is not open.", no_args_is_help=True)
 app.add_typer(keys_app, name="keys")
 profiles_app = typer.Typer(help="Device profiles: what a device model's fields mean.", no_args_is_help=True)
@@ -95,12 +97,13 @@ def api(
     import uvicorn
 
     from usp.api.app import create_app
+    from usp.commands.replays import Replays
     from usp.log import configure_logging
 
     settings = load_settings(api_host=host, api_port=port, database_url=database_url)
     configure_logging()
     uvicorn.run(
-        create_app(settings),
+        create_app(settings, operations=Replays(settings)),
         host=settings.api_host,
         port=settings.api_port,
         log_config=None,

@@ -6,7 +6,7 @@ import sys
 import structlog
 
 
-def configure_logging() -> None:
+def configure_logging(level: int = logging.INFO) -> None:
     """Set up structlog, and let the standard library's loggers (uvicorn, alembic) speak in the same form."""
     terminal = sys.stderr.isatty()
     shared: list[structlog.typing.Processor] = [
@@ -33,4 +33,4 @@ def configure_logging() -> None:
             processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *last],
         )
     )
-    logging.basicConfig(handlers=[handler], level=logging.INFO, force=True)
+    logging.basicConfig(handlers=[handler], level=level, force=True)

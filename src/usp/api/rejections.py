@@ -147,14 +147,14 @@ def mark_after(record: asyncpg.Record) -> str:
     return rejection_cursor(record["received_at"], record["id"])
 
 
-async def one(connection: Connection, number: int) -> Document:
-    """A rejection, and what its reason means."""
+async def one(connection: Connection, number: int) -> asyncpg.Record:
+    """A rejection. Raises NotFound."""
     known = 0 < number <= HIGHEST_ID
     sql = f"SELECT {_COLUMNS} FROM ops.rejection WHERE id = $1"
     record = await connection.fetchrow(sql, number) if known else None
     if record is None:
         raise NothingThere(f"There is no rejection {shown(str(number))}.")
-    return document(record) | {"explanation": explanation(record["reason"])}
+    return record
 
 
 def explanation(reason: str) -> str:

@@ -98,7 +98,10 @@ async def answer(steps: AsyncGenerator[Progress]) -> Response:
         first = await anext(steps)
     except BaseException as error:
         await steps.aclose()
-        raise _told(error) from error
+        told = _told(error)
+        if told is error:
+            raise
+        raise told from error
     return Stream(_line(first, done=False), _lines(first, steps), {"Cache-Control": "no-store"}, MEDIA_TYPE)
 
 

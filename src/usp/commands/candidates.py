@@ -6,6 +6,7 @@ from typing import Any
 import orjson
 
 from usp.candidates import Candidate
+from usp.commands.console import plain
 
 HEADER = ["address", "name", "model", "application", "door", "waiting", "last_seen", "sample", "profiles"]
 _SHOWN = 100
@@ -21,10 +22,10 @@ def as_row(candidate: Candidate) -> list[object]:
     elif candidate.parent is not None:
         profiles = f"part of {candidate.parent}" + (f"; {profiles}" if profiles else "")
     return [
-        candidate.address,
-        label.name,
-        label.model,
-        label.application,
+        plain(candidate.address),
+        plain(label.name),
+        plain(label.model),
+        plain(label.application),
         ", ".join(candidate.doors),
         waiting,
         candidate.last_at.isoformat(timespec="seconds"),
@@ -40,6 +41,7 @@ def _sample(candidate: Candidate) -> str:
         text = f"port {candidate.port}: {candidate.payload.hex()}"
     else:
         text = ""
+    text = plain(text)
     return text if len(text) <= _SHOWN else f"{text[: _SHOWN - 1]}…"
 
 

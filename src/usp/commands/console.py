@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from usp.settings import Settings
@@ -52,10 +53,15 @@ def print_rows(header: list[str], rows: Iterable[Iterable[object]]) -> None:
         return
     table = Table(*header)
     for line in texts:
-        table.add_row(*line)
+        table.add_row(*map(escape, line))
     out.print(table)
 
 
 def say(text: str) -> None:
     """Print a sentence."""
     out.print(text, markup=False)
+
+
+def plain(text: str) -> str:
+    """A stranger's text without what a terminal would obey."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from usp.commands.console import DatabaseUrl, print_rows, print_table, say, with_connection
+from usp.commands.console import DatabaseUrl, plain, print_rows, print_table, say, with_connection
 from usp.commands.files import DryRun, FormatOption, Target, export_file, import_file, summary
 from usp.models.dataset import Visibility
 from usp.settings import Settings, load_settings
@@ -155,7 +155,8 @@ def approve_(  # noqa: PLR0913 - each is an option of the command
         done = await approve(connection, _replayer(settings), address, wish, name=name)
         device = done.device
         what = f"a {device['kind']} with profile {device['profile']}, {device['visibility']}"
-        say(f"{done.name} is {'already ' if done.was_there else ''}registered: {what}; it speaks as {done.address}.")
+        already = "already " if done.was_there else ""
+        say(f"{done.name} is {already}registered: {what}; it speaks as {plain(done.address)}.")
         _tell_taken(done.taken, "nothing waited")
 
     with_connection(settings, run)
@@ -260,8 +261,10 @@ async def _publish(settings: Settings, connection: Any) -> None:
 
 def _replayer(settings: Settings) -> "Replayer":
     from usp.ingest.replay import Replayer
+    from usp.log import configure_logging
     from usp.profiles import load_codecs, load_profiles
 
+    configure_logging(30)  # warnings: everything else would stand between the lines
     profiles = load_profiles(settings.profiles_dir)
     return Replayer(settings.require_database(), profiles, load_codecs(profiles, settings.profiles_dir))
 

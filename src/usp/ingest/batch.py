@@ -28,6 +28,10 @@ class CountKey(NamedTuple):
     reason: str
 
 
+#: Stands for an item that is its message.
+WHOLE: Any = object()
+
+
 class Replay(NamedTuple):
     """The rejection that an item is taken up from, and the refused field where the rest of the item was stored.
 
@@ -53,7 +57,7 @@ class Replay(NamedTuple):
 class Item(NamedTuple):
     """One reading as sent, and who sent it; kept until its outcome is known.
 
-    `raw` is the decoded item of an array, None where the message is one item.
+    `raw` is the decoded item of an array, WHOLE where the message is one item.
     """
 
     door: str
@@ -68,7 +72,7 @@ class Item(NamedTuple):
 
     def payload(self) -> bytes:
         """The item's own bytes; an element of an array is written anew, unless it goes too deep for that."""
-        if self.raw is None:
+        if self.raw is WHOLE:
             return self.message
         try:
             return orjson.dumps(self.raw)

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, Protocol
 
 import structlog
 
-from usp.ingest.batch import Batch, Item, Replay
+from usp.ingest.batch import WHOLE, Batch, Item, Replay
 from usp.ingest.bridges.bridge import Bridge, Event, Readings, Sender, Unwrapped, Uplink
 from usp.ingest.codecs import Codec, CodecRuntime, Decoded, Frame
 from usp.ingest.normalise import Normalised, Row
@@ -105,7 +105,7 @@ class Pipeline:
     def _reject_whole(self, message: Message, refusal: Refusal, batch: Batch) -> None:
         bridge = self._bridge(message.topic)
         sender = bridge.sender(message.topic)
-        item = _item(bridge.door, sender, self._registry.find(sender), None, message)
+        item = _item(bridge.door, sender, self._registry.find(sender), message)
         batch.receive(item.door, item.kind, 1)
         batch.reject(item, refusal, whole_item=True)
 
@@ -143,7 +143,7 @@ class Pipeline:
         self, door: str, message: Message, uplink: Uplink, decoded: Decoded | Refusal | None, batch: Batch
     ) -> None:
         device = self._registry.find(uplink.sender, uplink.time)
-        item = _item(door, uplink.sender, device, None, message)
+        item = _item(door, uplink.sender, device, message)
         batch.receive(item.door, item.kind, 1)
         try:
             check_time(uplink.time, message.received_at, uplink.time.isoformat())
@@ -183,7 +183,7 @@ class Pipeline:
         sender, raw_items = readings
         device = self._registry.find(sender)
         alone = len(raw_items) == 1
-        first = _item(door, sender, device, None, message)
+        first = _item(door, sender, device, message)
         batch.receive(first.door, first.kind, len(raw_items))
         for raw in raw_items:
             item = first if alone else first._replace(raw=raw)
@@ -302,15 +302,15 @@ def _fields(uplink: Uplink, decoded: Decoded | Refusal | None, device: KnownDevi
     return decoded.data
 
 
-def _item(door: str, sender: Sender, device: KnownDevice | None, raw: Any, message: Message) -> Item:
+def _item(door: str, sender: Sender, device: KnownDevice | None, message: Message) -> Item:
     topic, payload, received_at, replay = message.topic, message.payload, message.received_at, message.replay
     if replay is not None:
         door = REPLAY
         if replay.field and device is not None and device.normaliser is not None:
             replay = replay._replace(means=device.normaliser.meaning_of(replay.field))
     if device is None:
-        return Item(door, topic, sender.address, "", None, raw, payload, received_at, replay)
-    return Item(door, topic, sender.address, device.kind, device.id, raw, payload, received_at, replay)
+        return Item(door, topic, sender.address, "", None, WHOLE, payload, received_at, replay)
+    return Item(door, topic, sender.address, device.kind, device.id, WHOLE, payload, received_at, replay)
 
 
 def _fields_hint(unmapped: Mapping[str, Any]) -> str:

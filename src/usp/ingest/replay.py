@@ -5,7 +5,7 @@ is resolved; what is refused again stays, with today's reason. A second replay f
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncGenerator, Iterable, Mapping
 from dataclasses import replace
 from datetime import datetime
 from typing import Any, NamedTuple
@@ -65,7 +65,7 @@ class Replayer:
         self._profiles = profiles
         self._codecs = codecs
 
-    async def replay(self, chosen: RejectionFilter, *, dry_run: bool = False) -> AsyncIterator[Progress]:
+    async def replay(self, chosen: RejectionFilter, *, dry_run: bool = False) -> AsyncGenerator[Progress]:
         """Take up the open rejections that match, oldest first; yields at first and after each piece.
 
         Whoever stops in between loses nothing: what was taken is committed. A dry run writes nothing; each piece is
@@ -160,7 +160,7 @@ def _replay(record: Any) -> Replay:
 async def _outcomes(connection: Connection, ids: list[int], which: str = "") -> dict[int, str | None]:
     """Why each rejection is still open, None where it is not."""
     query = "SELECT id, CASE WHEN resolved_at IS NULL THEN reason END FROM usp.rejection WHERE id = ANY($1) "
-    return dict(await connection.fetch(query + which, ids))
+    return {record[0]: record[1] for record in await connection.fetch(query + which, ids)}
 
 
 def _count(progress: Progress, outcomes: Iterable[str | None]) -> None:

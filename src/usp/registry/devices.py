@@ -116,6 +116,10 @@ class _Plan:
             if changes:
                 outcome.change(Label.CHANGED, changes)
         self._check(values, outcome, names)
+        site = record.values.get("site")
+        if site is not None and site not in self._standing.sites:
+            near = _nearest(site, self._standing.sites)
+            outcome.refuse("site", f"there is no site {site!r}{near}; bring in its sites first.")
         position = {name: record.values[name] for name in ("lon", "lat") if name in record.values}
         outcome.mistakes += [m for m in device_mistakes(values | position) if m not in outcome.mistakes]
         self._after[record.name] = values
@@ -143,7 +147,8 @@ class _Plan:
         elif kind in KINDS and profile and self._standing.profiles[profile] != kind:
             outcome.refuse("profile", f"{profile} is for a {self._standing.profiles[profile]}, and this is a {kind}.")
         if parent is not None and parent not in names:
-            outcome.refuse("parent", f"there is no device {parent!r} to be its parent{_nearest(parent, names)}.")
+            near = _nearest(parent, names)
+            outcome.refuse("parent", f"there is no device {parent!r} to be its parent{near}; it may be in the list.")
 
     def _check_parents(self, record: Record, outcome: Outcome) -> None:
         seen = [record.name]

@@ -63,9 +63,6 @@ class Moves:
 
     def add(self, record: Record, outcome: Outcome, wanted: Wanted) -> None:
         """Let a device stand there from now on, or since the row says."""
-        if wanted.site is not None and wanted.site not in self._standing.sites:
-            outcome.refuse("site", f"there is no site {wanted.site!r}; bring in its sites first.")
-            return
         place = self._standing.places.get(record.name)
         old, since = _wanted(place), record.values.get("since")
         if wanted == old or (place is None and wanted.is_nowhere):

@@ -58,7 +58,8 @@ async def one_rejection(request: Request, rejection: int) -> Response:
     database = await _as_operator(request)
     responses.json_only(request, params.read(request.query_params.multi_items(), params.DOCUMENT))
     async with database.connection() as connection:
-        return responses.one(await rejections.one(connection, rejection))
+        record = await rejections.one(connection, rejection)
+    return responses.one(rejections.document(record) | {"explanation": rejections.explanation(record["reason"])})
 
 
 @router.post("/replay", **described("replay", (), needs=OPS))
