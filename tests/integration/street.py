@@ -19,11 +19,13 @@ from usp.ingest.registry import Registry, publish_profiles
 from usp.ingest.replay import Progress, Replayer
 from usp.ingest.writer import Writer
 from usp.models.device import Device
-from usp.models.profile import DeviceProfile, FieldMap
+from usp.models.profile import DeviceProfile, FieldMap, default_profile
 from usp.models.rejection import RejectionFilter
 from usp.registry import bring_in_devices
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
+#: Programs that are started know this one as well.
+SHIPPED = default_profile("lamppost")
 LAMP = DeviceProfile(name="lamp", title="Lamp", kind="lamppost", interval=60)
 #: Its devices send numbers as text, which only the mended one reads.
 BROKEN = DeviceProfile(name="odd", title="Odd", kind="lamppost", interval=60, fields={"raw": FieldMap(property="no2")})
@@ -55,7 +57,7 @@ class Street:
     db: "asyncpg.Connection[asyncpg.Record]"
     connection: Any
     writer: Writer
-    profiles: dict[str, DeviceProfile] = field(default_factory=lambda: {p.name: p for p in (LAMP, BROKEN)})
+    profiles: dict[str, DeviceProfile] = field(default_factory=lambda: {p.name: p for p in (LAMP, BROKEN, SHIPPED)})
 
     async def register(self, *names: str, profile: str = "lamp") -> None:
         """Make devices known."""

@@ -6,12 +6,14 @@ import logging
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 import orjson
-import paho.mqtt.client as mqtt
 import pytest
 import structlog
+from paho.mqtt.client import Client
+from paho.mqtt.enums import CallbackAPIVersion
 from tests.integration.test_ingest import eventually
 from typer.testing import CliRunner
 
@@ -62,10 +64,14 @@ async def worker(database_url: str, broker: Mosquitto, db: Any) -> AsyncIterator
 @pytest.fixture(scope="module")
 async def publish(broker: Mosquitto) -> AsyncIterator[Callable[[str, Any], None]]:
     """A client that publishes with QoS 1."""
-    client = mqtt.Client(mqtt.CallbackAPIVersion.VERSION2)
+    client = Client(CallbackAPIVersion.VERSION2)
     await asyncio.to_thread(client.connect, "127.0.0.1", broker.port)
     client.loop_start()
-    yield lambda topic, message: client.publish(topic, orjson.dumps(message), qos=1) and None
+
+    def publish(topic: str, message: Any) -> None:
+        client.publish(topic, orjson.dumps(message), qos=1)
+
+    yield publish
     client.disconnect()
     await asyncio.to_thread(client.loop_stop)
 
@@ -245,7 +251,7 @@ async def test_an_approval_that_cannot_be_is_told_why(
     publish("usp/v1/bay-new-3/up", {"time": 1772359200, "occupied": True})
     publish(*chirpstack("a84041ffff0000d1", 1))
     for sender in ("bay-new-3", "a84041ffff0000d1"):
-        await eventually(lambda sender=sender: db.fetchval(WAITS, sender), expected=True)
+        await eventually(partial(db.fetchval, WAITS, sender), expected=True)
     status, output = await usp("devices", "approve", address, "--profile", "native-parking-sensor", *words)
     assert status == 1
     assert message in output

@@ -144,7 +144,7 @@ async def test_a_value_that_contradicts_today_is_not_resolved(street: Street) ->
     street.profiles["odd"] = MENDED
     done = await street.replay(device=name)
     assert dict(done.refused) == {"conflicting_value": 2}
-    first, item, third = await street.rejections(name)
+    item, first, third = await street.rejections(name)
     # It is still the value that was refused at first, so that it can be found and mended as such.
     assert (first["field"], first["reason"], first["resolved_at"]) == ("raw", "conflicting_value", None)
     assert (item["whole_item"], item["reason"], item["resolved_at"]) == (True, "conflicting_value", None)
@@ -196,7 +196,7 @@ async def test_a_replay_that_is_killed_is_finished_by_the_next(street: Street, s
     """Half-way, after a commit: what was taken stays so, and nothing is taken twice."""
     name, count = f"lamp-{signal_.lower()}", 3_000
     await waiting(street, name, count)
-    await street.register(name)
+    await street.register(name, profile="native-lamppost")
     before = await street.counted("replay")
     code = DYING.replace("SIGNAL", signal_).replace("ADDRESS", name)
     environment = os.environ | {"USP_DATABASE_URL": street.url}
@@ -242,7 +242,7 @@ async def waiting(street: Street, address: str, count: int) -> None:
     await street.db.execute(
         """
         INSERT INTO usp.rejection (received_at, door, topic, address, reason, whole_item, payload, payload_length)
-        SELECT $2 + n * interval '1 second', 'mqtt', 'usp/v1/' || $1 || '/up', $1, 'unknown_device', true,
+        SELECT $2::timestamptz + n * interval '1 second', 'mqtt', 'usp/v1/' || $1 || '/up', $1, 'unknown_device', true,
             convert_to('{"no2":' || n % 100 || '}', 'UTF8'), 9
         FROM generate_series(1, $3::integer) n
         """,
@@ -266,10 +266,10 @@ async def test_what_was_not_kept_is_told(street: Street) -> None:
 async def test_a_poisonous_item_stays_and_the_others_are_stored(street: Street) -> None:
     """The database refuses one of them; a dry run says so too."""
     name = "lamp-poison"
-    await street.send(name, *({"no2": n, "laeq": 60} for n in range(7)))
-    await street.send(name, {"no2": 200})
+    await street.send(name, *({"no2": n + 0.125, "laeq": 60} for n in range(7)), {"no2": 200.125})
     await street.register(name)
-    await street.db.execute("ALTER TABLE usp.air_quality ADD CONSTRAINT refuses CHECK (no2 <> 3 AND no2 <> 200)")
+    check = "CHECK (no2 <> 3.125 AND no2 <> 200.125)"
+    await street.db.execute(f"ALTER TABLE usp.air_quality ADD CONSTRAINT refuses {check}")
     try:
         before = await street.digest()
         tried = await street.replay(address=name, dry_run=True)
@@ -279,13 +279,13 @@ async def test_a_poisonous_item_stays_and_the_others_are_stored(street: Street) 
         await street.db.execute("ALTER TABLE usp.air_quality DROP CONSTRAINT refuses")
     assert tried == done
     assert (done.resolved, dict(done.refused)) == (7, {"refused_by_database": 1})
-    assert [value for _, value in await street.readings(name)] == [0, 1, 2, 4, 5, 6]
+    assert [value for _, value in await street.readings(name)] == [0.125, 1.125, 2.125, 4.125, 5.125, 6.125]
     *_, whole, beside = await street.rejections(name)
     assert (whole["reason"], whole["whole_item"], whole["resolved_at"]) == ("refused_by_database", True, None)
     # The noise of the fourth item was stored, and its air quality waits: a rejection of its own, at the door `replay`.
     assert (beside["door"], beside["dataset"], beside["whole_item"]) == ("replay", "air_quality", False)
     assert (await street.replay(address=name)).resolved == 2
-    assert [value for _, value in await street.readings(name)] == [0, 1, 2, 3, 4, 5, 6, 200]
+    assert [value for _, value in await street.readings(name)] == [*(n + 0.125 for n in range(7)), 200.125]
 
 
 async def test_a_dry_run_writes_nothing_and_tells_the_truth(street: Street) -> None:

@@ -100,7 +100,10 @@ class Pipeline:
 
     def _bridge(self, topic: str) -> Bridge:
         """The bridge that reads the topic; the first one also answers for topics that are nobody's."""
-        return next((bridge for bridge in self._bridges if topic.startswith(bridge.prefix)), self._bridges[0])
+        for bridge in self._bridges:
+            if topic.startswith(bridge.prefix):
+                return bridge
+        return self._bridges[0]
 
     def _reject_whole(self, message: Message, refusal: Refusal, batch: Batch) -> None:
         bridge = self._bridge(message.topic)
@@ -115,12 +118,12 @@ class Pipeline:
         """Unwrap the uplinks among the messages, and decode those that need it. What fails here fails again later."""
         opened: dict[int, _Opened] = {}
         waiting: dict[Codec, list[int]] = {}
+        native = self._bridges[0].prefix
         for number, message in enumerate(messages):
-            bridge = self._bridge(message.topic)
-            if bridge is self._bridges[0]:
+            if message.topic.startswith(native):
                 continue
             try:
-                uplink = _unwrap(bridge, message)
+                uplink = _unwrap(self._bridge(message.topic), message)
             except Exception:  # noqa: BLE001, S112 - `process` meets it again, and answers it
                 continue
             if type(uplink) is not Uplink:

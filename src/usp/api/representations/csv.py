@@ -10,6 +10,8 @@ _CHUNK_BYTES = 64 * 1024
 _CHUNKS_WAITING = 4
 #: A client that takes nothing for so long is gone; it would keep a connection and a snapshot.
 _PATIENCE_S = 60.0
+#: A database that gives nothing for so long, not even to begin with, does not answer any more.
+_SILENCE_S = 300.0
 #: How long an export may take is up to its client; the pool's limit for a statement would cut it.
 _LONGEST_S = 24 * 3600.0
 
@@ -35,7 +37,7 @@ class CSV:
         queue: asyncio.Queue[bytes] = asyncio.Queue(_CHUNKS_WAITING)
         copying = asyncio.create_task(_copy(selection, database, queue), name=f"csv-{selection.name}")
         try:
-            while chunk := await queue.get():
+            while chunk := await asyncio.wait_for(queue.get(), _SILENCE_S):
                 yield chunk
             await copying
         finally:
