@@ -14,6 +14,8 @@ from usp_simulators.manifest import LATE, PERHAPS_LATE
 #: Bits of the column `flags`, and in a latest table those that go with a value.
 LATE_BIT, CODED_BIT = 8, 256
 NEWEST_OUT_OF_RANGE, NEWEST_CODED = 256, 512
+#: The bits that say whose clock a time is of; and one that only `sent` has, for rows that decide nothing.
+CLOCK_BITS, IDLE_BIT = 7, 1 << 30
 #: What is bottom-coded: the one bit of `flags` above the row's own.
 CODED = "clients"
 
@@ -35,6 +37,20 @@ OUTCOMES = """
     FROM expected_rejection GROUP BY 1, 2
 """
 
+#: The property whose value no message tells: it follows from the counters before and after.
+LOST = "frames_lost"
+#: What a frame counter leaps between two frames is lost, unless it began anew meanwhile, by a join or by itself.
+COUNT_LOST = f"""
+    UPDATE won_device_health w SET {LOST} = f.lost, {LOST}_item = w.frame_counter_item, {LOST}_late = w.late,
+        {LOST}_clock = w.clock
+    FROM (
+        SELECT device, time, frame_counter - lag(frame_counter) OVER frames - 1 AS lost, lag(time) OVER frames AS before
+        FROM won_device_health WHERE frame_counter IS NOT NULL WINDOW frames AS (PARTITION BY device ORDER BY time)
+    ) f
+    WHERE w.device = f.device AND w.time = f.time AND w.{LOST} IS NULL AND f.lost >= 0
+        AND NOT EXISTS (SELECT FROM restart r WHERE r.device = w.device AND r.time > f.before AND r.time <= w.time)
+"""
+
 
 @dataclass(frozen=True)
 class Table:
@@ -48,9 +64,12 @@ class Table:
         """A row of the manifest as one of the temporary table."""
         values, flagged = row["values"], row.get("flagged", ())
         bits = sum(1 << self.properties.index(name) for name in flagged)
+        flags = row.get("clock", 0) | (CODED_BIT if "coded" in row else 0)
+        if not row.get("decides", True):
+            flags |= IDLE_BIT
         return (
             item, late, device, datetime.fromisoformat(row["time"]), row.get("period"), bits,
-            CODED_BIT if "coded" in row else 0, *map(values.get, self.properties),
+            flags, *map(values.get, self.properties),
         )  # fmt: skip
 
     @cached_property
@@ -73,12 +92,14 @@ class Table:
                 f'min(item) {given} AS "{name}_item"',
                 f'first(late, item) {given} AS "{name}_late"',
                 f'coalesce(first(flagged & {1 << bit}, item) {given}, 0) AS "{name}_flagged"',
+                f'first(flags & {CLOCK_BITS}, item) {given} AS "{name}_clock"',
             ]
             if name == CODED:
-                columns.append(f'coalesce(first(flags, item) {given}, 0) AS "{name}_coded"')
+                columns.append(f'coalesce(first(flags & {CODED_BIT}, item) {given}, 0) AS "{name}_coded"')
         return (
             f"CREATE TEMP TABLE won_{self.dataset} ON COMMIT DROP AS SELECT device, time, first(late, item) AS late, "
-            f"first(period, item) AS period, {', '.join(columns)} FROM sent_{self.dataset} GROUP BY device, time"
+            f"first(flags & {CLOCK_BITS}, item) AS clock, first(period, item) AS period, {', '.join(columns)} "
+            f"FROM sent_{self.dataset} GROUP BY device, time"
         )
 
     @property
@@ -93,7 +114,7 @@ class Table:
             "missing": "t.received_at IS NULL",
             "not sent": "w.device IS NULL",
             "other values": f"{both} AND ROW({wanted}) IS DISTINCT FROM ROW({got})",
-            "other flags": f"{both} AND (t.flagged <> {flagged} OR t.flags & ~{LATE_BIT} <> {coded} OR "
+            "other flags": f"{both} AND (t.flagged <> {flagged} OR t.flags & ~{LATE_BIT} <> {coded} + w.clock OR "
             f"w.late <> {PERHAPS_LATE} AND (t.flags & {LATE_BIT} <> 0) <> (w.late = {LATE}))",
         }
 
@@ -111,7 +132,8 @@ class Table:
         conflicts = ", ".join(f"""CASE WHEN p."{name}" <> w."{name}" THEN '{name}' END""" for name in self.properties)
         return (
             f"INSERT INTO told SELECT p.item, {fills}, array_remove(ARRAY[{conflicts}]::text[], NULL) "
-            f"FROM sent_{self.dataset} p JOIN won_{self.dataset} w USING (device, time)"
+            f"FROM sent_{self.dataset} p JOIN won_{self.dataset} w USING (device, time) "
+            f"WHERE p.flags & {IDLE_BIT} = 0"
         )
 
     @cached_property
@@ -126,7 +148,8 @@ class Table:
                 f'max(time) {given} AS "{name}_time"',
                 f'last("{name}_late", time) {given} AS "{name}_late"',
                 f'last(CASE "{name}_flagged" WHEN 0 THEN 0 ELSE {NEWEST_OUT_OF_RANGE} END '
-                f'+ CASE {coded} WHEN 0 THEN 0 ELSE {NEWEST_CODED} END, time) {given} AS "{name}_flags"',
+                f'+ CASE {coded} WHEN 0 THEN 0 ELSE {NEWEST_CODED} END + "{name}_clock", time) {given} '
+                f'AS "{name}_flags"',
             ]
             if self.interval:
                 columns.append(f'last(period, time) {given} AS "{name}_period"')

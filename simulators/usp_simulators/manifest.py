@@ -38,7 +38,7 @@ class Manifest:
         now = time.time()
         for fate in sent.fates:
             self._file.write(orjson.dumps(_line(sent.device, fate, now), option=_FORMAT))
-            self.items += 1
+            self.items += not fate.event
 
     def __enter__(self) -> Self:
         return self
@@ -57,6 +57,12 @@ def _line(device: str, fate: Fate, now: float) -> dict[str, Any]:
         line["refused"] = fate.refused
     if fate.unmapped:
         line["unmapped"] = fate.unmapped
+    if fate.address:
+        line["address"] = fate.address
+    if fate.event:
+        line["event"] = fate.event
+    if fate.restart is not None:
+        line["restart"] = fate.restart
     if fate.raw is not None:
         line["payload"] = hashlib.md5(fate.raw, usedforsecurity=False).hexdigest()
     return line
@@ -77,6 +83,10 @@ def _row(row: Row) -> dict[str, Any]:
         line["flagged"] = row.flagged
     if row.coded:
         line["coded"] = row.coded
+    if row.clock:
+        line["clock"] = row.clock
+    if not row.decides:
+        line["decides"] = False
     return line
 
 

@@ -50,7 +50,9 @@ DATASET_OF: dict[str, dict[str, str]] = {
 class Row:
     """One row, or a part of one, that ought to be stored; parts of the same dataset and time add up.
 
-    `flagged` names the values that lie out of range, `coded` those that were too small to be told.
+    `flagged` names the values that lie out of range, `coded` those that were too small to be told. `clock` is the bit
+    of the column `flags` that says whose clock the time is of. Radio data beside a reading decide nothing: whether the
+    item is stored or a duplicate goes by its other rows.
     """
 
     dataset: str
@@ -59,6 +61,8 @@ class Row:
     period: int | None = None
     flagged: tuple[str, ...] = ()
     coded: tuple[str, ...] = ()
+    clock: int = 0
+    decides: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +70,8 @@ class Fate:
     """What ought to become of one item, on its own: the rows it has, or the reason for which all of it is refused.
 
     `refused` are pairs of field and reason: values kept out beside the others. `raw` is the item itself, given where a
-    rejection may have to hold it.
+    rejection may have to hold it. `address` is who speaks as a rejection has it, where that is not the device's name.
+    An `event` is no item and only counted; at `restart` it lets the device's frame counter begin anew.
     """
 
     time: datetime | None
@@ -76,6 +81,9 @@ class Fate:
     refused: tuple[tuple[str, str], ...] = ()
     unmapped: tuple[str, ...] = ()
     raw: bytes | None = None
+    address: str = ""
+    event: str = ""
+    restart: datetime | None = None
 
 
 class Sendable(Protocol):

@@ -11,11 +11,12 @@ time and a property stands. Columns and types are read from the database's catal
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from usp.db import Connection
-from usp_simulators.comparison import OUTCOMES, Table
+from usp_simulators.comparison import COUNT_LOST, LOST, OUTCOMES, Table
 from usp_simulators.manifest import read_manifest
 
 #: Rejections of an address and reason that are kept whole.
@@ -24,6 +25,10 @@ KEPT = 1_000
 PIECE = 20_000
 #: Differences of one kind that are told.
 EXAMPLES = 5
+#: More different unknown fields than these may come in one batch, and then not all of them are taken note of.
+NOTED = 1_000
+#: The temporary tables beside those of the datasets.
+_LISTS = ("refusal", "raw", "restart")
 
 
 @dataclass
@@ -59,15 +64,15 @@ async def reconcile(db: Connection, manifest: Path, *, exact: bool) -> Accounts:
     await transaction.start()
     try:
         tables = [await _table(db, name) for name in await _datasets(db)]
-        unmapped = await _load(db, manifest, tables, accounts)
+        counted = await _load(db, manifest, tables, accounts)
         for table in tables:
             await _compare_rows(db, table, accounts)
             await _compare_latest(db, table, accounts)
         await db.execute("ANALYZE told")
         await db.execute(OUTCOMES)
-        await _compare_counts(db, accounts, exact=exact)
+        await _compare_counts(db, counted.events, accounts, exact=exact)
         await _compare_rejections(db, accounts, exact=exact)
-        await _compare_unmapped(db, unmapped, accounts, exact=exact)
+        await _compare_unmapped(db, counted.unmapped, accounts, exact=exact)
     finally:
         # The temporary tables go with it.
         await transaction.rollback()
@@ -96,29 +101,44 @@ async def _table(db: Connection, dataset: str) -> Table:
     return table
 
 
-async def _load(db: Connection, manifest: Path, tables: list[Table], accounts: Accounts) -> Counter[tuple[str, str]]:
-    """Bring the manifest into the temporary tables; returns the expected counts of unmapped fields."""
+@dataclass
+class _Counted:
+    """What is only counted: fields that no profile knows, by device, and events by kind."""
+
+    unmapped: Counter[tuple[str, str]] = field(default_factory=Counter)
+    events: Counter[str] = field(default_factory=Counter)
+
+
+async def _load(db: Connection, manifest: Path, tables: list[Table], accounts: Accounts) -> _Counted:
+    """Bring the manifest into the temporary tables; returns what is only counted."""
     await db.execute(
         "CREATE TEMP TABLE refusal (item bigint, address text, reason text, field text, whole boolean) ON COMMIT DROP;"
         "CREATE TEMP TABLE raw (item bigint, address text, payload text) ON COMMIT DROP;"
-        "CREATE TEMP TABLE told (item bigint, fills boolean, conflicts text[]) ON COMMIT DROP"
+        "CREATE TEMP TABLE told (item bigint, fills boolean, conflicts text[]) ON COMMIT DROP;"
+        "CREATE TEMP TABLE restart (device integer, time timestamptz) ON COMMIT DROP"
     )
     devices = {record["name"]: record["id"] for record in await db.fetch("SELECT id, name FROM usp.device")}
     known = {table.dataset: table for table in tables}
-    pending: dict[str, list[tuple[Any, ...]]] = {name: [] for name in ("refusal", "raw", *known)}
-    unmapped: Counter[tuple[str, str]] = Counter()
+    pending: dict[str, list[tuple[Any, ...]]] = {name: [] for name in (*_LISTS, *known)}
+    counted = _Counted()
     waiting = 0
     for number, line in enumerate(read_manifest(manifest), start=1):
-        address = line["device"]
+        device = line["device"]
+        address = line.get("address", device)
+        if "event" in line:
+            counted.events[line["event"]] += 1
+            if "restart" in line:
+                pending["restart"].append((devices[device], datetime.fromisoformat(line["restart"])))
+            continue
         for row in line["rows"]:
-            pending[row["dataset"]].append(known[row["dataset"]].record(number, line["late"], devices[address], row))
+            pending[row["dataset"]].append(known[row["dataset"]].record(number, line["late"], devices[device], row))
         if "reason" in line:
             pending["refusal"].append((number, address, line["reason"], line["field"], True))
         pending["refusal"] += [(number, address, reason, name, False) for name, reason in line.get("refused", ())]
         if "payload" in line:
             pending["raw"].append((number, address, line["payload"]))
-        unmapped.update((address, name) for name in line.get("unmapped", ()))
-        accounts.items = number
+        counted.unmapped.update((device, name) for name in line.get("unmapped", ()))
+        accounts.items += 1
         accounts.rows += len(line["rows"])
         accounts.perhaps_late += line["late"] > 1
         waiting += 1 + len(line["rows"])
@@ -126,14 +146,14 @@ async def _load(db: Connection, manifest: Path, tables: list[Table], accounts: A
             await _copy(db, pending)
             waiting = 0
     await _copy(db, pending)
-    return unmapped
+    return counted
 
 
 async def _copy(db: Connection, pending: dict[str, list[tuple[Any, ...]]]) -> None:
     for name, records in pending.items():
         if records:
             await db.copy_records_to_table(
-                name if name in {"refusal", "raw"} else f"sent_{name}", records=records, schema_name="pg_temp"
+                name if name in _LISTS else f"sent_{name}", records=records, schema_name="pg_temp"
             )
             records.clear()
 
@@ -142,6 +162,8 @@ async def _compare_rows(db: Connection, table: Table, accounts: Accounts) -> Non
     """Every row of the hypertable, and what each part of a row brought."""
     await db.execute(table.put_together)
     await db.execute(f"ANALYZE won_{table.dataset}")
+    if LOST in table.properties:
+        await db.execute(COUNT_LOST)
     for what, condition in table.differences.items():
         count, examples = await _examples(db, table.joined(condition))
         accounts.differ(f"{table.dataset}: {what}", count, examples)
@@ -152,7 +174,9 @@ async def _compare_rows(db: Connection, table: Table, accounts: Accounts) -> Non
 
 async def _compare_latest(db: Connection, table: Table, accounts: Accounts) -> None:
     """The newest value of each property of each device, with its time, flags and period."""
-    expected: list[Any] = await db.fetch(table.newest)
+    expected = [dict(record) for record in await db.fetch(table.newest)]
+    if LOST in table.properties:
+        await _forget_counters(db, expected)
     found = {record["device"]: record for record in await db.fetch(f"SELECT * FROM usp.{table.dataset}_latest")}
     wrong = [(record["device"], *parts) for record in expected for parts in table.newest_wrong(record, found)]
     accounts.differ(f"{table.dataset}: newest values", len(wrong), wrong[:EXAMPLES])
@@ -160,17 +184,29 @@ async def _compare_latest(db: Connection, table: Table, accounts: Accounts) -> N
     accounts.differ(f"{table.dataset}: newest values of others", len(strangers), [sorted(strangers)])
 
 
+async def _forget_counters(db: Connection, expected: list[dict[str, Any]]) -> None:
+    """A device that has joined and not spoken since has no newest frame counter."""
+    joined = {
+        r["device"]: r["time"] for r in await db.fetch("SELECT device, max(time) AS time FROM restart GROUP BY 1")
+    }
+    for record in expected:
+        time, last = joined.get(record["device"]), record["frame_counter_time"]
+        if time is not None and last is not None and time > last:
+            record |= {"frame_counter": None, "frame_counter_time": time}
+
+
 async def _examples(db: Connection, query: str) -> tuple[int, list[Any]]:
     records = await db.fetch(f"SELECT count(*) OVER () AS n, q.* FROM ({query}) q LIMIT {EXAMPLES}")
     return (records[0]["n"], [tuple(record)[1:] for record in records]) if records else (0, [])
 
 
-async def _compare_counts(db: Connection, accounts: Accounts, *, exact: bool) -> None:
+async def _compare_counts(db: Connection, events: Counter[str], accounts: Accounts, *, exact: bool) -> None:
     """Outcomes and reasons, over all workers."""
     query = "SELECT what, reason, sum(count)::bigint AS n FROM usp.ingest_total WHERE dataset = '' GROUP BY 1, 2"
     found = {(r["what"], r["reason"]): r["n"] for r in await db.fetch(query)}
     expected = {(r["what"], r["reason"]): r["n"] for r in await db.fetch("SELECT * FROM expected_count")}
     expected["received", ""] = accounts.items
+    expected |= {("event", kind): count for kind, count in events.items()}
     for key in sorted(expected.keys() | found.keys()):
         wanted, got = expected.get(key, 0), found.get(key, 0)
         equal = exact or key[0] == "stored" or not wanted
@@ -222,13 +258,14 @@ async def _compare_rejections(db: Connection, accounts: Accounts, *, exact: bool
 async def _compare_unmapped(
     db: Connection, expected: Counter[tuple[str, str]], accounts: Accounts, *, exact: bool
 ) -> None:
-    """Fields that no profile knows, with how often they came."""
+    """Fields that no profile knows, with how often they came; where they are many, at most so often."""
     query = "SELECT d.name, u.field, u.count FROM usp.unmapped_field u JOIN usp.device d ON d.id = u.device"
     found = {(r["name"], r["field"]): r["count"] for r in await db.fetch(query)}
     wrong = [
         (*key, found.get(key, 0), count)
         for key, count in expected.items()
         if (found.get(key, 0) != count if exact else found.get(key, 0) < count)
+        and not (len(expected) > NOTED and found.get(key, 0) <= count)
     ]
     wrong += [(*key, found[key], 0) for key in found.keys() - expected.keys()]
     accounts.differ("unmapped fields", len(wrong), wrong[:EXAMPLES])

@@ -8,6 +8,7 @@ import httpx
 import pytest
 
 from usp.api.app import create_app
+from usp.api.replays import Operations
 from usp.models.datasets import DATASETS
 from usp.settings import Settings
 
@@ -171,8 +172,9 @@ async def client(world: World, database_url: str) -> AsyncIterator[httpx.AsyncCl
 class serving:  # noqa: N801 - reads as what it does: `async with serving(url) as client`
     """The API over a database, without a socket."""
 
-    def __init__(self, database_url: str) -> None:
-        self._app = create_app(Settings(_env_file=None, database_url=database_url))  # type: ignore[call-arg]
+    def __init__(self, database_url: str, operations: Operations | None = None) -> None:
+        settings = Settings(_env_file=None, database_url=database_url)  # type: ignore[call-arg]
+        self._app = create_app(settings, operations=operations)
         transport = httpx.ASGITransport(app=self._app, raise_app_exceptions=True)
         self._client = httpx.AsyncClient(transport=transport, base_url="http://test")
 

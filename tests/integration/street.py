@@ -5,9 +5,8 @@ from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import asyncpg
 import orjson
 
 from usp.db import WRITER_ROLE, connect
@@ -22,6 +21,9 @@ from usp.models.device import Device
 from usp.models.profile import DeviceProfile, FieldMap, default_profile
 from usp.models.rejection import RejectionFilter
 from usp.registry import bring_in_devices
+
+if TYPE_CHECKING:
+    import asyncpg
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 #: Programs that are started know this one as well.

@@ -119,6 +119,8 @@ async def test_every_example_of_the_documentation_works(client: httpx.AsyncClien
     document = (await client.get("/openapi.json")).json()
     asked = 0
     for path, methods in document["paths"].items():
+        if path.startswith("/v1/ops/"):
+            continue  # for holders of a token: test_api_rejections
         parameters = methods["get"]["parameters"]
         address = path
         together: dict[str, Any] = {}
@@ -145,6 +147,8 @@ async def test_examples_are_answers(client: httpx.AsyncClient) -> None:
     """The answers that the documentation shows have the keys that the API gives."""
     document = (await client.get("/openapi.json")).json()
     for path, methods in document["paths"].items():
+        if "get" not in methods:
+            continue
         content = methods["get"]["responses"]["200"]["content"]
         assert "\r" not in content.get("text/csv", {}).get("example", ""), path
     real = (await client.get("/health/ingest")).json()

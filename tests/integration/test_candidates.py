@@ -231,6 +231,18 @@ async def test_what_stays_refused_is_told(usp: Any, publish: Any, db: Any) -> No
     assert "3 items had waited: 1 are stored; 2 stay refused: 1 no_known_field, 1 too_old." in output
 
 
+async def test_a_name_that_cannot_be_ours_becomes_another(usp: Any, publish: Any, db: Any) -> None:
+    """A sensor whose topic is no identifier is approved too, and speaks for the device under its own name."""
+    topic = "usp/v1/Sensor_99/up"
+    publish(topic, {"time": 1772359200, "occupied": True})
+    await eventually(waiting(db, "Sensor_99"), 1)
+    status, output = await usp("devices", "approve", "Sensor_99", "--profile", "native-parking-sensor")
+    assert status == 0, output
+    await eventually(stored(db, "sensor-99"), 1)
+    publish(topic, {"time": 1772359260, "occupied": False})
+    await eventually(stored(db, "sensor-99"), 2)
+
+
 @pytest.mark.parametrize(
     ("address", "words", "message"),
     [

@@ -15,7 +15,7 @@ import pytest
 from tests.integration.street import BROKEN, MENDED, START, Street, on_street
 
 from usp.errors import ReplayRuns
-from usp.ingest import writer
+from usp.ingest import replay, writer
 from usp.ingest.replay import Replayer
 from usp.models.profile import DeviceProfile
 from usp.models.rejection import RejectionFilter, State
@@ -179,8 +179,9 @@ async def test_a_replay_adds_up_as_a_door_of_its_own(street: Street) -> None:
     assert await street.counted("mqtt") == mqtt
 
 
-async def test_only_one_replay_runs_at_a_time(street: Street) -> None:
+async def test_only_one_replay_runs_at_a_time(street: Street, monkeypatch: pytest.MonkeyPatch) -> None:
     """The second one is told, and the first goes on."""
+    monkeypatch.setattr(replay, "PAUSE_S", 0.01)
     name = "lamp-alone"
     await street.send(name, {"no2": 1})
     await street.register(name)

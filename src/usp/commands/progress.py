@@ -61,15 +61,16 @@ class ReplayTold:
             say(f"{self.resolved_before:,} had been resolved before.")
         if done.without_bytes:
             say(
-                f"{done.without_bytes:,} match, but were too large to be kept: of them only length and digest are "
-                "there, and they cannot be taken up."
+                f"{done.without_bytes:,} match, but were too large to be kept: only length and digest are there, and "
+                "nothing can be taken up."
             )
         if not done.chosen:
             say("Nothing that can be taken up waits.")
             return
         became = ("would be resolved", "would still be refused") if self.dry_run else ("resolved", "still refused")
         refused = sum(done.refused.values())
-        why = ", ".join(f"{reason} {count:,}" for reason, count in done.refused.most_common())
+        most = sorted(done.refused.items(), key=lambda pair: (-pair[1], pair[0]))
+        why = ", ".join(f"{reason} {count:,}" for reason, count in most)
         listed = f" ({why})" if why else ""
         say(f"{done.chosen:,} chosen: {done.resolved:,} {became[0]}, {refused:,} {became[1]}{listed}.")
         if self.dry_run:

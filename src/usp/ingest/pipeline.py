@@ -154,13 +154,13 @@ class Pipeline:
         except Refused as error:
             batch.reject(item, error.refusal, whole_item=True)
             return
-        if uplink.fields is None and uplink.payload is None and uplink.refusal is None:
-            self._add(item, health, batch)
-            return
         try:
             if uplink.refusal is not None:
                 raise Refused(*uplink.refusal[:3])
             known = _known(device, uplink.sender)
+            if uplink.fields is None and uplink.payload is None:
+                self._add(item, health, batch)
+                return
             fields = _fields(uplink, decoded, known)
             result = self._normalised(known, fields, message.received_at, (uplink.time, uplink.flags))
         except Refused as error:
@@ -184,7 +184,7 @@ class Pipeline:
 
     def _process_readings(self, door: str, message: Message, readings: Readings, batch: Batch) -> None:
         sender, raw_items = readings
-        device = self._registry.find(sender)
+        device = self._registry.find(sender, message.received_at)
         alone = len(raw_items) == 1
         first = _item(door, sender, device, message)
         batch.receive(first.door, first.kind, len(raw_items))

@@ -51,9 +51,11 @@ class Registry:
         self._addresses: dict[Sender, list[_Tenure]] = {}
 
     def find(self, sender: Sender, at: datetime | None = None) -> KnownDevice | None:
-        """The device that spoke under this name or, at that time, under this network address."""
+        """The device that spoke under this name or, at that time, under this address; a name goes before an alias."""
         if not sender.network:
-            return self._devices.get(sender.address)
+            device = self._devices.get(sender.address)
+            if device is not None:
+                return device
         tenures = self._addresses.get(sender, ())
         if at is None:
             return tenures[-1].device if tenures else None
