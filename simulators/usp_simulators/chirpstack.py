@@ -89,14 +89,11 @@ class ChirpStack:
         }
         return self._topic(station, "join"), self._head(station, at) | more
 
-    @staticmethod
-    def joined_at(at: int) -> datetime:
-        """Cut to what is stored."""
-        return moment(at)
-
-    def state(self, uplink: Uplink) -> Envelope | None:
+    def state(self, uplink: Uplink) -> tuple[Envelope, datetime] | None:
         """The answer to DevStatusReq goes out before the uplink that carried it, with the same time."""
-        if uplink.battery is None:
+        at = self._time(uplink)
+        # A wrong time of it could not be known: the message has no other.
+        if uplink.battery is None or abs(at - uplink.collected) > SECOND:
             return None
         more = {
             "margin": 10,
@@ -104,7 +101,7 @@ class ChirpStack:
             "batteryLevelUnavailable": False,
             "batteryLevel": uplink.battery,
         }
-        return self._topic(uplink.station, "status"), self._head(uplink.station, self._time(uplink)) | more
+        return (self._topic(uplink.station, "status"), self._head(uplink.station, at) | more), moment(at)
 
     def events(self, uplink: Uplink) -> list[tuple[str, Envelope]]:
         """Downlinks and their fate, a log line, a place, an integration's answer; and what a later version adds."""
@@ -133,10 +130,17 @@ class ChirpStack:
         """GPS, else the server's clock."""
         if uplink.gps is not None:
             return moment(uplink.gps), CLOCK_GATEWAY
+        told = self._time(uplink)
+        if abs(told - uplink.collected) < SECOND:
+            return moment(told), CLOCK_NETWORK
         # A clock that is years off is not believed; then the server's moment of the first reception counts.
         first = next(n for n, reception in enumerate(uplink.heard) if not reception.damaged)
-        believed = self._time(uplink) == uplink.collected
-        return moment(uplink.collected if believed else _at_server(uplink, first)), CLOCK_NETWORK
+        return moment(_at_server(uplink, first)), CLOCK_NETWORK
+
+    @staticmethod
+    def health(uplink: Uplink) -> dict[str, float]:
+        """Radio; the battery has a message of its own."""
+        return uplink.radio
 
     @staticmethod
     def simulated(envelope: Envelope) -> Envelope | None:  # noqa: ARG004
@@ -153,7 +157,7 @@ class ChirpStack:
         return f"application/{self._application}/device/{station.eui}/event/{event}"
 
     def _head(self, station: Station, at: int) -> dict[str, Any]:
-        info = {
+        info: dict[str, Any] = {
             "tenantId": self._tenant,
             "tenantName": "Comune",
             "applicationId": self._application,
@@ -180,8 +184,11 @@ class ChirpStack:
             found["gwTime"] = written(clock, offset="+00:00")
             found["timeSinceGpsEpoch"] = f"{gps // SECOND}.{gps % SECOND:09d}s"
         found["nsTime"] = written(_at_server(uplink, number), offset="+00:00")
-        found |= {"rssi": reception.rssi, "snr": reception.snr, "channel": uplink.frequency // 100_000 % 8, "rfChain": 1}
         found |= {
+            "rssi": reception.rssi,
+            "snr": reception.snr,
+            "channel": uplink.frequency // 100_000 % 8,
+            "rfChain": uplink.frequency // 500_000 % 2,
             "location": {"latitude": 45.4466, "longitude": 9.2121, "altitude": 121.0},
             "context": "E3OWOQ==",
             "metadata": {"region_common_name": "EU868", "region_config_id": "eu868"},

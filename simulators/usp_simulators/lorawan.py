@@ -3,13 +3,13 @@
 What the servers make of it stands in `chirpstack` and `things_stack`; `fleet` lets many devices speak.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from random import Random
 from typing import Any, Protocol
 
-from usp_simulators.message import Fate, Row
+from usp_simulators.message import Fate
 
 #: The bits of the column `flags` that say whose clock a time is of.
 CLOCK_NETWORK, CLOCK_GATEWAY = 2, 4
@@ -135,17 +135,17 @@ class Network(Protocol):
     def join(self, station: Station, session: Session, at: int) -> Envelope:
         """A join that was accepted."""
 
-    def joined_at(self, at: int) -> datetime:
-        """The moment that a join's message names."""
-
-    def state(self, uplink: Uplink) -> Envelope | None:
-        """The message that tells the device's battery, where there is one of its own."""
+    def state(self, uplink: Uplink) -> tuple[Envelope, datetime] | None:
+        """The message that tells the device's battery, and the time in it; where there is one of its own."""
 
     def events(self, uplink: Uplink) -> list[tuple[str, Envelope]]:
         """What else it may tell about a device, and how that is counted."""
 
     def time(self, uplink: Uplink) -> tuple[datetime, int]:
         """The uplink's time, and whose clock that is."""
+
+    def health(self, uplink: Uplink) -> dict[str, float]:
+        """What the uplink's message tells of the device and its radio, by property of device_health."""
 
     def simulated(self, envelope: Envelope) -> Envelope | None:
         """The message, made up in the server's console; None where it has no such thing."""
@@ -208,12 +208,3 @@ def heard(rng: Random, gateways: tuple[Gateway, ...], sent: int) -> tuple[Recept
 def channel(rng: Random) -> int:
     """A frequency of Europe's plan (EU868), in Hz."""
     return rng.choice(_CHANNELS)
-
-
-def health(time: datetime, clock: int, values: Mapping[str, float], *, decides: bool) -> Row:
-    """A row of device_health; beside a reading it decides nothing."""
-    return Row("device_health", time, dict(values), clock=clock, decides=decides)
-
-
-#: Writes an envelope as bytes.
-Writer = Callable[[dict[str, Any]], bytes]

@@ -4,7 +4,6 @@ Values are such as a sensor can send, so that what is expected is exact. The row
 profiles' and the vendors' documents: a test that compares what is stored with this must not share the platform's idea.
 """
 
-from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from random import Random
 from typing import Any, Protocol
@@ -214,7 +213,7 @@ class Meter:
 
     def rows(self, values: Values, time: datetime, clock: int) -> list[Row]:  # noqa: ARG002 - it has a clock of its own
         """One row, at the time of the meter's record."""
-        energy: Mapping[str, Any] = {
+        energy = {
             "energy_import": values["ActiveEnergyImportT1"] / 1000,
             "energy_export": values["ActiveEnergyExportT1"] / 1000,
             "active_power": values["ActivePowerL123"],
@@ -223,7 +222,7 @@ class Meter:
             **{f"voltage_l{line}": values[f"VoltageL{line}-N"] for line in (1, 2, 3)},
             "frequency": values["Frequency"],
         }
-        return [Row("energy", datetime.fromtimestamp(values["timeStamp"], UTC), dict(energy))]
+        return [Row("energy", datetime.fromtimestamp(values["timeStamp"], UTC), energy)]
 
     def unmapped(self, values: Values) -> tuple[str, ...]:  # noqa: ARG002
         """The medium, which is always electricity."""

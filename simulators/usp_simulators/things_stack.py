@@ -53,7 +53,8 @@ class ThingsStack:
             "f_cnt": uplink.counter,
             "frm_payload": base64.b64encode(uplink.payload).decode(),
             "decoded_payload": uplink.fields,
-            "rx_metadata": [self._received(reception, uplink) for reception in uplink.heard],
+            # What was received with a wrong checksum does not get here.
+            "rx_metadata": [self._received(each, uplink) for each in uplink.heard if not each.damaged],
             "settings": {
                 "data_rate": {
                     "lora": {"bandwidth": 125_000, "spreading_factor": uplink.spreading, "coding_rate": "4/5"}
@@ -66,7 +67,7 @@ class ThingsStack:
             "consumed_airtime": "0.061696s",
             "version_ids": {"brand_id": uplink.station.maker[0], "model_id": uplink.station.maker[1]},
             "network_ids": {"net_id": "000013", "tenant_id": self._tenant, "cluster_id": "eu1"},
-            "app_s_key": {"key": "aAixKtmNZUKQXd4GqpHDsw=="} if uplink.encrypted else None,
+            "app_s_key": {"encrypted_key": "aAixKtmNZUKQXd4GqpHDsw=="} if uplink.encrypted else None,
         }
         if uplink.battery is not None:
             content["last_battery_percentage"] = {
@@ -90,12 +91,7 @@ class ThingsStack:
         return self._topic(station, "join"), self._head(station, session, at + _ONWARDS) | {"join_accept": accept}
 
     @staticmethod
-    def joined_at(at: int) -> datetime:
-        """Cut to what is stored."""
-        return moment(at)
-
-    @staticmethod
-    def state(uplink: Uplink) -> Envelope | None:  # noqa: ARG004
+    def state(uplink: Uplink) -> tuple[Envelope, datetime] | None:  # noqa: ARG004
         """The battery stands in the uplink."""
         return None
 
@@ -113,9 +109,7 @@ class ThingsStack:
             ("service_data", "service/data", {"service_data": {"service": "lora-cloud", "data": {}}}),
             ("other", "down/replaced", {}),
         ]
-        return [
-            (kind, (self._topic(uplink.station, last), _without_zeros(head | more))) for kind, last, more in found
-        ]
+        return [(kind, (self._topic(uplink.station, last), _without_zeros(head | more))) for kind, last, more in found]
 
     @staticmethod
     def time(uplink: Uplink) -> tuple[datetime, int]:
@@ -123,6 +117,11 @@ class ThingsStack:
         if uplink.gps is not None:
             return moment(uplink.gps, _GPS_CUT), CLOCK_GATEWAY
         return moment(uplink.collected), CLOCK_NETWORK
+
+    @staticmethod
+    def health(uplink: Uplink) -> dict[str, float]:
+        """Radio, and the battery in the message whose frame told it."""
+        return uplink.radio if uplink.battery is None else uplink.radio | {"battery": uplink.battery}
 
     @staticmethod
     def simulated(envelope: Envelope) -> Envelope | None:
@@ -163,8 +162,6 @@ class ThingsStack:
         }
         if clock is not None:
             found["gps_time"] = written(clock, digits=3)
-        if reception.damaged:
-            found["crcStatus"] = "BAD_CRC"
         return found
 
     def _ulid(self, prefix: str) -> str:

@@ -289,6 +289,27 @@ async def test_a_poisonous_item_stays_and_the_others_are_stored(street: Street) 
     assert [value for _, value in await street.readings(name)] == [*(n + 0.125 for n in range(7)), 200.125]
 
 
+async def test_a_value_stays_refused_beside_a_poisonous_item(street: Street) -> None:
+    """The batch is taken apart to find what is poisonous; what is still refused in it is not taken for resolved."""
+    name = "odd-poison"
+    await street.send(name, *({"no2": n + 0.375} for n in range(4)))
+    await street.register(name, profile="odd")
+    await street.send(name, *({"raw": "31", "pm10": n} for n in range(4)), at=100)
+    await street.db.execute("ALTER TABLE usp.air_quality ADD CONSTRAINT refuses CHECK (no2 <> 3.375)")
+    try:
+        before = await street.digest()
+        tried = await street.replay(address=name, dry_run=True)
+        assert await street.digest() == before
+        done = await street.replay(address=name)
+    finally:
+        await street.db.execute("ALTER TABLE usp.air_quality DROP CONSTRAINT refuses")
+    assert tried == done
+    assert (done.resolved, dict(done.refused)) == (3, {"wrong_type": 4, "refused_by_database": 1})
+    street.profiles["odd"] = MENDED
+    assert (await street.replay(address=name)).resolved == 5
+    assert [value for _, value in await street.readings(name)] == [0.375, 1.375, 2.375, 3.375, 31, 31, 31, 31]
+
+
 async def test_a_dry_run_writes_nothing_and_tells_the_truth(street: Street) -> None:
     """What it says would happen happens."""
     name = "odd-dry"

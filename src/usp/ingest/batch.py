@@ -93,6 +93,14 @@ class Rejection(NamedTuple):
         replay = self.item.replay
         return replay is not None and (self.whole_item or replay.field is not None)
 
+    @property
+    def stays(self) -> int | None:
+        """The rejection that stays because of this one, if the item was taken up from one."""
+        replay = self.item.replay
+        if replay is not None and (self.whole_item or replay.concerns(self.refusal)):
+            return replay.rejection
+        return None
+
 
 #: Owner of rows that decide no outcome: radio data beside a reading.
 NOBODY = -1
@@ -133,6 +141,8 @@ class Batch:
     unmapped: dict[tuple[int | None, str], tuple[int, Any, datetime]] = field(default_factory=dict)
     #: Rejections that were taken up and turned out to be events: nothing of them is refused any more.
     understood: list[int] = field(default_factory=list)
+    #: Rejections that stay whatever becomes of their item here: another part of the same batch says so.
+    staying: frozenset[int] = frozenset()
     #: When a device's frame counter last began anew.
     restarts: dict[int, datetime] = field(default_factory=dict)
     #: Since when nothing can have been missed on the way from the network servers to us; None if that is not known.
@@ -186,14 +196,15 @@ class Batch:
     def split(self) -> Iterator["Batch"]:
         """The same in parts: two halves of the items with rows, and one part for all the rest."""
         rest = Batch(rejections=self.rejections, counts=self.counts.copy(), unmapped=self.unmapped)
-        rest.restarts, rest.unbroken_since = self.restarts, self.unbroken_since
+        rest.restarts, rest.unbroken_since, rest.understood = self.restarts, self.unbroken_since, self.understood
+        staying = self.staying.union(number for r in self.rejections if (number := r.stays) is not None)
         rows_of: dict[int, list[tuple[str, Row]]] = {}
         for dataset, rows in self.rows.items():
             for row, owner in [*zip(rows.rows, rows.items, strict=True), *rows.followers]:
                 rows_of.setdefault(owner, []).append((dataset, row))
         middle = (len(self.items) + 1) // 2
         for numbers in (range(middle), range(middle, len(self.items))):
-            part = Batch(unbroken_since=self.unbroken_since)
+            part = Batch(unbroken_since=self.unbroken_since, staying=staying)
             for number in numbers:
                 item = self.items[number]
                 part.receive(item.door, item.kind, 1)
@@ -214,7 +225,7 @@ class Batch:
     def refused(self, refusal: Refusal) -> "Batch":
         """The same with all items that had rows rejected instead."""
         refused = Batch(rejections=[*self.rejections], counts=self.counts.copy(), unmapped=self.unmapped)
-        refused.understood = self.understood
+        refused.understood, refused.staying = self.understood, self.staying
         for item in self.items:
             refused.reject(item, refusal, whole_item=True)
         return refused
@@ -226,7 +237,7 @@ class Batch:
             return self.refused(next(iter(refusals.values())))
         counts = [sum(len(each.rows) + len(each.followers) for each in rows.values())]
         left = Batch(self.items, counts, rows, [*self.rejections], self.counts.copy(), self.unmapped)
-        left.understood = self.understood
+        left.understood, left.staying = self.understood, self.staying
         for refusal in refusals.values():
             left.reject(self.items[0], refusal, whole_item=False)
         return left

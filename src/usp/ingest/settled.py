@@ -91,17 +91,16 @@ class Settled:
         batch = self._batch
         found = {number: Taken(None, None) for number in batch.understood}
         for item in batch.items:
-            if item.replay is not None:
+            if item.replay is not None and item.replay.rejection not in batch.staying:
                 found.setdefault(item.replay.rejection, Taken(item.device, None))
         for number, conflicts in self._all_conflicts.items():
             item = batch.items[number]
             if item.replay is not None and item.replay.field is not None:
                 for refusal in filter(item.replay.contradicted, conflicts):
                     found[item.replay.rejection] = Taken(item.device, refusal)
-        for item, refusal, whole_item in (*batch.rejections, *(r for r in self.rejections if _is_whole(r))):
-            replay = item.replay
-            if replay is not None and (whole_item or replay.concerns(refusal)):
-                found[replay.rejection] = Taken(item.device, refusal)
+        for rejection in (*batch.rejections, *filter(_is_whole, self.rejections)):
+            if rejection.stays is not None:
+                found[rejection.stays] = Taken(rejection.item.device, rejection.refusal)
         return found
 
     def _reject(self, item: Item, refusal: Refusal, *, whole_item: bool) -> None:
