@@ -242,9 +242,10 @@ class _Node:
         network, uplink = self._network, frame.uplink
         match self._rng.randrange(4):
             case 0:
-                # The meter's checksum is wrong, the others' last value is cut off.
-                cut = bytes([uplink.payload[-1] ^ 0xFF]) if self._sensor.codec.startswith("emu") else b""
-                broken = replace(frame, uplink=replace(uplink, payload=uplink.payload[:-1] + cut, fields=None))
+                # The meter's checksum is wrong; of the others most is missing.
+                part = uplink.payload[: len(uplink.payload) // 3]
+                cut = part if self._sensor.kind != "energy_meter" else uplink.payload[:-1] + bytes([uplink.payload[-1] ^ 1])
+                broken = replace(frame, uplink=replace(uplink, payload=cut, fields=None))
                 return foreseen.radio_only(network, broken, "codec_failed"), True
             case 1:
                 marked = replace(frame, uplink=replace(uplink, payload=_MARKED[0], fields=None))

@@ -84,7 +84,6 @@ class Sender:
 async def drive(town: Town, sender: Sender, *, kill_at: int | None) -> float:
     """Let everything be stored; after so many messages the worker is killed. Returns how long its heir took."""
     recovery = 0.0
-    sending = asyncio.create_task(asyncio.to_thread(sender.run))
 
     async def stored(enough: int | None) -> None:
         while not (sending.done() and sender.stored >= sender.sent) and (enough is None or sender.stored < enough):
@@ -96,6 +95,7 @@ async def drive(town: Town, sender: Sender, *, kill_at: int | None) -> float:
     async with asyncio.timeout(40):
         with town.worker() as worker:
             await town.ready()
+            sending = asyncio.create_task(asyncio.to_thread(sender.run))
             await stored(kill_at)
             if kill_at is not None:
                 assert sender.sent > sender.stored, "nothing was under way"

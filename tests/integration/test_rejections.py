@@ -15,7 +15,7 @@ import pytest
 from tests.integration.street import BROKEN, MENDED, START, Street, on_street
 
 from usp.errors import ReplayRuns
-from usp.ingest import replay, writer
+from usp.ingest import rejections, replay
 from usp.ingest.replay import Replayer
 from usp.models.profile import DeviceProfile
 from usp.models.rejection import RejectionFilter, State
@@ -341,7 +341,7 @@ async def test_what_turns_out_to_be_an_event_is_resolved(street: Street) -> None
 
 async def test_resolved_rejections_make_room(street: Street, monkeypatch: pytest.MonkeyPatch) -> None:
     """So many are kept of a sender and reason; once they are resolved, later ones are kept again."""
-    monkeypatch.setattr(writer, "KEPT", 3)
+    monkeypatch.setattr(rejections, "KEPT", 3)
     name = "odd-room"
     await street.register(name, profile="odd")
     await street.send(name, *({"raw": str(n)} for n in range(5)))

@@ -4,17 +4,18 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from itertools import islice
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 
 import structlog
 
 from usp.ingest.batch import WHOLE, Batch, Item, Replay
 from usp.ingest.bridges.bridge import Bridge, Event, Readings, Sender, Unwrapped, Uplink
-from usp.ingest.codecs import Codec, CodecRuntime, Decoded, Frame
-from usp.ingest.normalise import Normalised, Row
+from usp.ingest.codecs import Codec, CodecRuntime, Decoded
+from usp.ingest.normalise import Normalised
 from usp.ingest.refusal import Refusal, Refused, shown
 from usp.ingest.registry import KnownDevice, Registry
 from usp.ingest.times import check_time
+from usp.ingest.uplinks import Opened, decode, fields_of, merged, radio_data
 from usp.models.reasons import Reason
 
 log = structlog.get_logger()
@@ -50,13 +51,6 @@ class Message(Protocol):
         """The rejection it is taken up from, if it is."""
 
 
-class _Opened(NamedTuple):
-    """An uplink, and what its device's codec says of its bytes."""
-
-    uplink: Uplink
-    decoded: Decoded | Refusal | None
-
-
 class Pipeline:
     """Turns messages into the contents of a batch, whatever was sent."""
 
@@ -87,7 +81,7 @@ class Pipeline:
             else:
                 return batch, len(messages)
 
-    def process(self, message: Message, opened: _Opened | None, batch: Batch) -> None:
+    def process(self, message: Message, opened: Opened | None, batch: Batch) -> None:
         """One message: unwrap it, and let each item in it become rows or a rejection. Raises Refused."""
         bridge = self._bridge(message.topic)
         unwrapped = opened.uplink if opened is not None else _unwrap(bridge, message)
@@ -114,9 +108,9 @@ class Pipeline:
 
     # Uplinks of network servers: bytes are decoded before anything else, many at a time
 
-    async def _open_uplinks(self, messages: Sequence[Message]) -> dict[int, _Opened]:
+    async def _open_uplinks(self, messages: Sequence[Message]) -> dict[int, Opened]:
         """Unwrap the uplinks among the messages, and decode those that need it. What fails here fails again later."""
-        opened: dict[int, _Opened] = {}
+        opened: dict[int, Opened] = {}
         waiting: dict[Codec, list[int]] = {}
         native = self._bridges[0].prefix
         for number, message in enumerate(messages):
@@ -128,19 +122,12 @@ class Pipeline:
                 continue
             if type(uplink) is not Uplink:
                 continue
-            opened[number] = _Opened(uplink, None)
+            opened[number] = Opened(uplink, None)
             device = self._registry.find(uplink.sender, uplink.time)
             if uplink.payload is not None and uplink.fields is None and device is not None and device.codec:
                 waiting.setdefault(device.codec, []).append(number)
-        await asyncio.gather(*(self._decode(codec, numbers, opened) for codec, numbers in waiting.items()))
+        await asyncio.gather(*(decode(self._codecs, codec, numbers, opened) for codec, numbers in waiting.items()))
         return opened
-
-    async def _decode(self, codec: Codec, numbers: list[int], opened: dict[int, _Opened]) -> None:
-        uplinks = [opened[number].uplink for number in numbers]
-        frames = [Frame(u.payload or b"", u.port, u.time, u.variables) for u in uplinks]
-        results = await self._codecs.decode(codec, frames)
-        for number, uplink, result in zip(numbers, uplinks, results, strict=True):
-            opened[number] = _Opened(uplink, result)
 
     def _process_uplink(
         self, door: str, message: Message, uplink: Uplink, decoded: Decoded | Refusal | None, batch: Batch
@@ -150,7 +137,7 @@ class Pipeline:
         batch.receive(item.door, item.kind, 1)
         try:
             check_time(uplink.time, message.received_at, uplink.time.isoformat())
-            health = _health(uplink, device, message.received_at)
+            health = radio_data(uplink, device, message.received_at)
         except Refused as error:
             batch.reject(item, error.refusal, whole_item=True)
             return
@@ -161,12 +148,12 @@ class Pipeline:
             if uplink.fields is None and uplink.payload is None:
                 self._add(item, health, batch)
                 return
-            fields = _fields(uplink, decoded, known)
+            fields = fields_of(uplink, decoded, known)
             result = self._normalised(known, fields, message.received_at, (uplink.time, uplink.flags))
         except Refused as error:
             batch.reject(item, error.refusal, whole_item=True)
         else:
-            health.rows[:] = _left_over(health.rows, result.rows)
+            health.rows[:] = merged(health.rows, result.rows)
             self._add(item, result, batch)
         # However that went: radio data decide nothing.
         batch.add_rows(health.rows)
@@ -262,47 +249,11 @@ def _unwrap(bridge: Bridge, message: Message) -> Unwrapped:
     return bridge.unwrap(message.topic, message.payload)
 
 
-def _health(uplink: Uplink, device: KnownDevice | None, received_at: datetime) -> Normalised:
-    """What the network server tells of battery and radio, as rows of device_health."""
-    if device is None or device.normaliser is None or not uplink.health:
-        return Normalised([], [], {})
-    if device.retired_at is not None and uplink.time >= device.retired_at:
-        return Normalised([], [], {})
-    values = {f"device_health.{name}": value for name, value in uplink.health.items()}
-    return device.normaliser(device.id, values, received_at, (uplink.time, uplink.flags))
-
-
-def _left_over(health: list[tuple[str, Row]], rows: list[tuple[str, Row]]) -> list[tuple[str, Row]]:
-    """Put radio data into the row that the payload's own battery makes; returns what found no such row."""
-    for dataset, row in rows:
-        if health and dataset == health[0][0] and row[:2] == health[0][1][:2]:
-            extra = health[0][1]
-            for column, value in enumerate(extra[2:-4], 2):
-                if row[column] is None:
-                    row[column] = value
-            row[-4] |= extra[-4] & ~row[-1]
-            row[-1] |= extra[-1]
-            return []
-    return health
-
-
 def _known(device: KnownDevice | None, sender: Sender) -> KnownDevice:
     if device is None:
         network = f" in the network {sender.network!r}" if sender.network else ""
         raise Refused(Reason.UNKNOWN_DEVICE, f"No device is called {shown(sender.address)}{network}.")
     return device
-
-
-def _fields(uplink: Uplink, decoded: Decoded | Refusal | None, device: KnownDevice) -> Any:
-    """The reading's fields, from the network server or from our codec. Raises Refused where there are none."""
-    if uplink.fields is not None:
-        return uplink.fields
-    if isinstance(decoded, Refusal):
-        raise Refused(*decoded[:3])
-    if decoded is None:
-        sent = (uplink.payload or b"").hex()[:80]
-        raise Refused(Reason.NO_CODEC, f"Got {sent} on port {uplink.port}; the profile is {device.profile!r}.")
-    return decoded.data
 
 
 def _item(door: str, sender: Sender, device: KnownDevice | None, message: Message) -> Item:
