@@ -1,14 +1,20 @@
-"""A small city for the API's tests: open and hidden devices, a lamppost that was moved, a station with points."""
+"""A small city for the API's tests: open and hidden devices, a lamppost that was moved, a station with points.
 
+And the command `usp` over the module's database.
+"""
+
+import asyncio
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import httpx
 import pytest
+from typer.testing import CliRunner
 
 from usp.api.app import create_app
 from usp.api.replays import Operations
+from usp.cli import app
 from usp.models.datasets import DATASETS
 from usp.settings import Settings
 
@@ -186,3 +192,17 @@ class serving:  # noqa: N801 - reads as what it does: `async with serving(url) a
     async def __aexit__(self, *error: object) -> None:
         await self._client.aclose()
         await self._lifespan.__aexit__(None, None, None)
+
+
+@pytest.fixture
+def usp(database_url: str) -> Any:
+    """The command, run beside this loop: exit status, and what it printed."""
+
+    async def run(*words: object) -> tuple[int, str]:
+        args = [*map(str, words), "--database-url", database_url]
+        result = await asyncio.to_thread(CliRunner().invoke, app, args)
+        if result.exception is not None and not isinstance(result.exception, SystemExit):
+            return 1, str(result.exception)
+        return result.exit_code, result.output
+
+    return run

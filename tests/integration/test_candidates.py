@@ -14,12 +14,10 @@ import pytest
 import structlog
 from paho.mqtt.client import Client
 from paho.mqtt.enums import CallbackAPIVersion
-from tests.integration.test_ingest import eventually
-from typer.testing import CliRunner
+from tests.integration.test_ingest import eventually, running
 
 from usp.approval import approve, slug
 from usp.candidates import candidates
-from usp.cli import app
 from usp.embedded import Mosquitto
 from usp.errors import RegistryError
 from usp.ingest.registry import publish_profiles
@@ -51,14 +49,8 @@ async def worker(database_url: str, broker: Mosquitto, db: Any) -> AsyncIterator
     """A running worker that knows nobody."""
     await publish_profiles(db, PROFILES)
     await bring_in_sites(db, [Site(name="square", title="Square", lon=9.2, lat=45.4)])
-    started = Worker(database_url, broker.url, PROFILES, CODECS)
-    task = asyncio.create_task(started.run())
-    async with asyncio.timeout(10):
-        while not started.connected:
-            await asyncio.sleep(0.01)
-    yield started
-    started.stop()
-    await asyncio.wait_for(task, 20)
+    async with running(database_url, broker.url, PROFILES, CODECS) as started:
+        yield started
 
 
 @pytest.fixture(scope="module")
@@ -74,20 +66,6 @@ async def publish(broker: Mosquitto) -> AsyncIterator[Callable[[str, Any], None]
     yield publish
     client.disconnect()
     await asyncio.to_thread(client.loop_stop)
-
-
-@pytest.fixture
-def usp(database_url: str) -> Any:
-    """The command, run beside this loop: exit status, and what it printed."""
-
-    async def run(*words: object) -> tuple[int, str]:
-        args = [*map(str, words), "--database-url", database_url]
-        result = await asyncio.to_thread(CliRunner().invoke, app, args)
-        if result.exception is not None and not isinstance(result.exception, SystemExit):
-            return 1, str(result.exception)
-        return result.exit_code, result.output
-
-    return run
 
 
 @pytest.fixture

@@ -1,8 +1,9 @@
 """What is sent over MQTT stands in the database, once, and is counted."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
+from types import MappingProxyType
 from typing import Any
 
 import orjson
@@ -10,6 +11,7 @@ import paho.mqtt.publish as mqtt
 import pytest
 
 from usp.embedded import Mosquitto
+from usp.ingest.codecs import Codec
 from usp.ingest.registry import publish_profiles
 from usp.ingest.worker import Worker
 from usp.models.device import Device
@@ -35,9 +37,14 @@ async def worker(database_url: str, broker: Mosquitto, db: Any) -> AsyncIterator
 
 
 @asynccontextmanager
-async def running(database_url: str, broker_url: str) -> AsyncIterator[Worker]:
+async def running(
+    database_url: str,
+    broker_url: str,
+    profiles: Mapping[str, DeviceProfile] = PROFILES,
+    codecs: Mapping[str, Codec] = MappingProxyType({}),
+) -> AsyncIterator[Worker]:
     """Run a worker until the block ends, and see that it drains."""
-    worker = Worker(database_url, broker_url, PROFILES)
+    worker = Worker(database_url, broker_url, profiles, codecs)
     task = asyncio.create_task(worker.run())
     try:
         async with asyncio.timeout(10):

@@ -8,7 +8,7 @@ from typing import Any
 import orjson
 import paho.mqtt.publish as mqtt
 import pytest
-from tests.integration.test_ingest import eventually, totals
+from tests.integration.test_ingest import eventually, running, totals
 
 from usp.embedded import Mosquitto
 from usp.ingest.codecs import Codec
@@ -35,14 +35,8 @@ async def worker(database_url: str, broker: Mosquitto, db: Any) -> AsyncIterator
         "SELECT 'lorawan', $1, id, tstzrange(NULL, NULL) FROM usp.device",
         EUI,
     )
-    started = Worker(database_url, broker.url, PROFILES, CODECS)
-    task = asyncio.create_task(started.run())
-    async with asyncio.timeout(10):
-        while not started.connected:
-            await asyncio.sleep(0.01)
-    yield started
-    started.stop()
-    await asyncio.wait_for(task, 20)
+    async with running(database_url, broker.url, PROFILES, CODECS) as started:
+        yield started
 
 
 async def send(broker: Mosquitto, topic: str, message: dict[str, Any]) -> None:

@@ -1,15 +1,12 @@
 """Lists of devices and sites come from spreadsheets and maps, are tried first, and go out as they came in."""
 
-import asyncio
 import time
 from pathlib import Path
 from typing import Any
 
 import orjson
 import pytest
-from typer.testing import CliRunner
 
-from usp.cli import app
 from usp.errors import RegistryError
 from usp.registry.columns import DEVICES, SITES
 from usp.registry.files import read_records
@@ -22,20 +19,6 @@ async def empty(db: Any) -> Any:
     """A registry with nothing in it."""
     await db.execute("TRUNCATE usp.device, usp.site, usp.placement, usp.device_address, usp.rejection CASCADE")
     return db
-
-
-@pytest.fixture
-def usp(database_url: str) -> Any:
-    """The command, run beside this loop: exit status, and what it printed."""
-
-    async def run(*words: object) -> tuple[int, str]:
-        args = [*map(str, words), "--database-url", database_url]
-        result = await asyncio.to_thread(CliRunner().invoke, app, args)
-        if result.exception is not None and not isinstance(result.exception, SystemExit):
-            return 1, str(result.exception)
-        return result.exit_code, result.output
-
-    return run
 
 
 def written(folder: Path, name: str, content: str | bytes) -> Path:
