@@ -28,6 +28,7 @@ from usp_simulators.lorawan import (
     written,
 )
 
+_LOCATION = {"latitude": 45.4466, "longitude": 9.2121, "altitude": 121.0}
 #: The network server takes this long for each gateway after the first.
 _EACH = 1_700_000
 
@@ -189,7 +190,7 @@ class ChirpStack:
             "snr": reception.snr,
             "channel": uplink.frequency // 100_000 % 8,
             "rfChain": uplink.frequency // 500_000 % 2,
-            "location": {"latitude": 45.4466, "longitude": 9.2121, "altitude": 121.0},
+            "location": _LOCATION | {"source": "GPS" if gateway.gps else "CONFIG"},
             "context": "E3OWOQ==",
             "metadata": {"region_common_name": "EU868", "region_config_id": "eu868"},
             "crcStatus": "BAD_CRC" if reception.damaged else "CRC_OK",

@@ -41,8 +41,8 @@ OUTCOMES = """
 LOST = "frames_lost"
 #: What a frame counter leaps between two frames is lost, unless it began anew meanwhile, by a join or by itself.
 COUNT_LOST = f"""
-    UPDATE won_device_health w SET {LOST} = f.lost, {LOST}_item = w.frame_counter_item, {LOST}_late = w.late,
-        {LOST}_clock = w.clock
+    UPDATE won_device_health w SET {LOST} = f.lost, {LOST}_item = w.frame_counter_item,
+        {LOST}_late = w.frame_counter_late, {LOST}_clock = w.frame_counter_clock
     FROM (
         SELECT device, time, frame_counter - lag(frame_counter) OVER frames - 1 AS lost, lag(time) OVER frames AS before
         FROM won_device_health WHERE frame_counter IS NOT NULL WINDOW frames AS (PARTITION BY device ORDER BY time)

@@ -9,7 +9,7 @@ Half of the devices are decoded by their network server, of the others the platf
 
 import difflib
 import heapq
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields, replace
 from itertools import count
 from random import Random
@@ -19,10 +19,12 @@ import orjson
 from usp.errors import SettingsError
 from usp.models.device import Device
 from usp_simulators import foreseen, lorawan
+from usp_simulators.chirpstack import ChirpStack
 from usp_simulators.foreseen import Frame
 from usp_simulators.lorawan import SECOND, Network, Sent, Session, Station, Uplink
 from usp_simulators.message import Fate
 from usp_simulators.sensors import INTERVAL, payload, sensor
+from usp_simulators.things_stack import ThingsStack
 
 #: Every so many devices, one that never joins (ABP), and has run for years; and one that nobody has registered.
 NEVER_JOINS, STRANGER = 10, 97
@@ -121,6 +123,20 @@ class Fleet:
                 for wait, sent in due.speak(at):
                     heapq.heappush(waiting, (sent.at + wait, next(numbers), replace(sent, at=sent.at + wait)))
                 heapq.heappush(waiting, (at + INTERVAL, next(numbers), due))
+
+
+#: The network servers there are, by name.
+NETWORKS: dict[str, Callable[[int], Network]] = {"chirpstack": ChirpStack, "things_stack": ThingsStack}
+#: Devices where nobody says how many.
+FEW = 8
+
+
+def make_fleet(network: str, size: int | None = None, *, seed: int = 1, faults: str | None = None) -> Fleet:
+    """A fleet as a command asks for it."""
+    if network not in NETWORKS:
+        raise SettingsError(f"No network server is called {network!r}; there are {' and '.join(NETWORKS)}.")
+    found = None if faults is None else parse_radio_faults(faults)
+    return Fleet(NETWORKS[network](seed), FEW if size is None else size, seed=seed, faults=found)
 
 
 class _Node:
@@ -244,7 +260,11 @@ class _Node:
             case 0:
                 # The meter's checksum is wrong; of the others most is missing.
                 part = uplink.payload[: len(uplink.payload) // 3]
-                cut = part if self._sensor.kind != "energy_meter" else uplink.payload[:-1] + bytes([uplink.payload[-1] ^ 1])
+                cut = (
+                    part
+                    if self._sensor.kind != "energy_meter"
+                    else uplink.payload[:-1] + bytes([uplink.payload[-1] ^ 1])
+                )
                 broken = replace(frame, uplink=replace(uplink, payload=cut, fields=None))
                 return foreseen.radio_only(network, broken, "codec_failed"), True
             case 1:

@@ -8,12 +8,14 @@ before the clock starts. Each message has a device and a time of its own, so tha
 
 import argparse
 import asyncio
+import base64
 import json
 import math
 import os
+import struct
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -46,6 +48,88 @@ def device_name(number: int) -> str:
     return f"lamp-load-{number:04d}"
 
 
+def device_eui(number: int) -> str:
+    """The devEUI of the n-th device, where it speaks through ChirpStack."""
+    return f"70b3d5ff{number:08x}"
+
+
+#: What each reading has, by name and unit of the vocabulary. The codec of the benchmark gives them in this order.
+VALUES = ("pm1", "pm2_5", "pm10", "no", "no2", "o3", "so2", "co")
+
+
+@dataclass(frozen=True)
+class Reading:
+    """The n-th reading of a device."""
+
+    device: int
+    turn: int
+    time: datetime
+
+    @property
+    def values(self) -> tuple[float, ...]:
+        """Eight values, in tenths at most."""
+        return (8.2, 11 + self.turn % 70 / 10, 20.4, 6.0, 31 + self.device % 90 / 10, 14.2, 3.1, 0.4)
+
+    @property
+    def written(self) -> str:
+        """The values as they stand in JSON."""
+        return ",".join(f'"{name}":{value:.1f}' for name, value in zip(VALUES, self.values, strict=True))
+
+
+def native(reading: Reading) -> tuple[str, str]:
+    """Topic and message of a device that speaks for itself."""
+    stamp = reading.time.strftime("%Y-%m-%dT%H:%M:%SZ")
+    return f"usp/v1/{device_name(reading.device)}/up", f'{{"time":"{stamp}",{reading.written}}}'
+
+
+def native_with_radio(reading: Reading) -> tuple[str, str]:
+    """The same, with what a network server tells of the radio."""
+    topic, message = native(reading)
+    return topic, f'{message[:-1]},"rssi":-97,"snr":7.5,"frame_counter":{reading.turn}}}'
+
+
+def chirpstack_object(reading: Reading) -> tuple[str, str]:
+    """An uplink that ChirpStack has decoded."""
+    return _chirpstack(reading, f"{{{reading.written}}}")
+
+
+def chirpstack_bytes(reading: Reading) -> tuple[str, str]:
+    """An uplink whose bytes a codec of ours has to decode."""
+    return _chirpstack(reading, "null")
+
+
+def _chirpstack(reading: Reading, decoded: str) -> tuple[str, str]:
+    eui = device_eui(reading.device)
+    payload = struct.pack(">8H", *(round(value * 10) for value in reading.values))
+    second = reading.time.strftime("%Y-%m-%dT%H:%M:%S")
+    message = (
+        f'{{"deduplicationId":"{reading.turn:08x}-4401-4b8d-9386-{reading.device:012x}",'
+        f'"time":"{second}.123456789+00:00",'
+        '"deviceInfo":{"tenantId":"52f14cd4-c6f1-4fbd-8f87-4025e1d49242","tenantName":"Comune",'
+        '"applicationId":"17c82e96-be03-4f38-aef3-f83d48582d97","applicationName":"Sensors",'
+        '"deviceProfileId":"14855bf7-d10d-4aee-b618-ebfcb64dc7ad","deviceProfileName":"Lamppost",'
+        f'"deviceName":"{device_name(reading.device)}","devEui":"{eui}","deviceClassEnabled":"CLASS_A","tags":{{}}}},'
+        f'"devAddr":"00189440","adr":true,"dr":5,"fCnt":{reading.turn},"fPort":2,"confirmed":false,'
+        f'"data":"{base64.b64encode(payload).decode()}","object":{decoded},'
+        f'"rxInfo":[{{"gatewayId":"0016c001f153a14c","uplinkId":4217106255,"nsTime":"{second}.191456789+00:00",'
+        '"rssi":-97,"snr":7.5,"channel":2,"location":{},"context":"E3OWOQ==",'
+        '"metadata":{"region_common_name":"EU868","region_config_id":"eu868"},"crcStatus":"CRC_OK"}],'
+        '"txInfo":{"frequency":868100000,"modulation":'
+        '{"lora":{"bandwidth":125000,"spreadingFactor":7,"codeRate":"CR_4_5"}}},'
+        '"relayRxInfo":null,"joinServerContext":null,"regionConfigId":"eu868"}'
+    )
+    return f"application/17c82e96-be03-4f38-aef3-f83d48582d97/device/{eui}/event/up", message
+
+
+#: How a reading may be written, by name.
+FORMS: dict[str, Callable[[Reading], tuple[str, str]]] = {
+    "native": native,
+    "native-with-radio": native_with_radio,
+    "chirpstack-object": chirpstack_object,
+    "chirpstack-bytes": chirpstack_bytes,
+}
+
+
 def connect_packet(client_id: str, *, clean_session: bool = True, keep_alive_s: int = 0) -> bytes:
     """A CONNECT of MQTT 3.1.1 (3.1)."""
     flags = _CLEAN_SESSION if clean_session else 0
@@ -53,20 +137,14 @@ def connect_packet(client_id: str, *, clean_session: bool = True, keep_alive_s: 
     return _packet(_CONNECT, body)
 
 
-def publish_packets(messages: int, devices: int, start: datetime) -> Iterator[bytes]:
+def publish_packets(messages: int, devices: int, start: datetime, form: str = "native") -> Iterator[bytes]:
     """Readings of eight values with QoS 1: the devices take turns, and each round is a second later."""
-    topics = [_text(f"usp/v1/{device_name(number)}/up") for number in range(devices)]
-    stamp = ""
+    write = FORMS[form]
     for number in range(messages):
         turn, device = divmod(number, devices)
-        if device == 0:
-            stamp = (start + timedelta(seconds=turn)).strftime("%Y-%m-%dT%H:%M:%SZ")
-        reading = (
-            f'{{"time":"{stamp}","pm1":8.2,"pm2_5":{11 + turn % 70 / 10:.1f},"pm10":20.4,"no":6.0,'
-            f'"no2":{31 + device % 90 / 10:.1f},"o3":14.2,"so2":3.1,"co":0.4}}'
-        )
+        topic, message = write(Reading(device, turn, start + timedelta(seconds=turn)))
         identifier = (number % IDENTIFIERS + 1).to_bytes(2, "big")
-        yield _packet(_PUBLISH_QOS_1, topics[device] + identifier + reading.encode())
+        yield _packet(_PUBLISH_QOS_1, _text(topic) + identifier + message.encode())
 
 
 def _packet(first_byte: int, body: bytes) -> bytes:
@@ -151,13 +229,14 @@ def main() -> None:
     parser.add_argument("--port", type=int, default=1883)
     parser.add_argument("--messages", type=int, default=100_000)
     parser.add_argument("--devices", type=int, default=1_000, help="lamp-load-0000 and so on")
+    parser.add_argument("--form", choices=FORMS, default="native", help="how a reading is written")
     parser.add_argument("--rate", type=float, default=math.inf, help="messages a second; without it unpaced")
     parser.add_argument("--start", type=datetime.fromisoformat, help="time of the first readings")
     options = parser.parse_args()
     # By default the last readings are a little in the past: the platform refuses what comes from the future.
     ago = timedelta(seconds=options.messages // options.devices + 60)
     start = (options.start or datetime.now(UTC) - ago).astimezone(UTC)
-    packets = list(publish_packets(options.messages, options.devices, start))
+    packets = list(publish_packets(options.messages, options.devices, start, options.form))
     sent = asyncio.run(publish(options.host, options.port, packets, options.rate))
     sys.stdout.write(json.dumps(asdict(sent)) + "\n")
 

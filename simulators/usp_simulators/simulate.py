@@ -16,6 +16,7 @@ from usp.models.device import Device
 from usp_simulators.days import ROME
 from usp_simulators.district import Simulation, district
 from usp_simulators.faults import Faults
+from usp_simulators.fleet import Fleet
 from usp_simulators.manifest import Manifest
 from usp_simulators.message import Message, Sendable
 from usp_simulators.progress import BackfillProgress
@@ -83,6 +84,7 @@ def simulate(  # noqa: PLR0913
     devices: int | Sequence[str] | None = None,
     once: bool = False,
     faults: Faults | None = None,
+    fleet: Fleet | None = None,
     stop: threading.Event | None = None,
 ) -> Report:
     """Send what the Milan district measures to `broker` (mqtt:// or mqtts://), until stopped; blocks.
@@ -96,14 +98,22 @@ def simulate(  # noqa: PLR0913
     devices: only so many devices, of each kind in turn, or only those of these names.
     once: send each device's last message before now, and end.
     faults: let devices, clocks and radio err. What they hold back when the run ends is never sent.
+    fleet: LoRaWAN devices behind a network server, which speak instead of the district and have faults of their own.
+        At `since` all of them join.
     stop: set it, from another thread or a signal handler, to end the run: it waits for acknowledgements and returns.
     KeyboardInterrupt passes through. `BrokerUnavailable` is raised if there is no broker at the beginning; one that is
     lost later is waited for, and nothing is lost with it.
     """
     now = time.time()
     start = min(since.timestamp(), now) if since else now
-    registry = district()
-    simulation = Simulation(registry, seed, select(registry, devices))
+    messages: Iterator[Sendable]
+    if fleet is not None:
+        messages = fleet.messages(int(start))
+    else:
+        registry = district()
+        simulation = Simulation(registry, seed, select(registry, devices))
+        readings = last_messages(simulation, int(now)) if once else simulation.messages(int(start))
+        messages = readings if faults is None else faults.stage(readings)
     deadline = time.monotonic() + duration if duration is not None else float("inf")
     acknowledged = 0
 
@@ -126,8 +136,7 @@ def simulate(  # noqa: PLR0913
         run = _Run(publisher, progress, stop, deadline, int(start), speed)
         publisher.connect()
         stack.callback(publisher.close)
-        messages = last_messages(simulation, int(now)) if once else simulation.messages(int(start))
-        unsent = run.send(messages if faults is None else faults.stage(messages))
+        unsent = run.send(messages)
         # Whoever stops us does not wait long.
         publisher.drain(1.0 if stop.is_set() else 10.0)
     ends = [at for at in (publisher.oldest, unsent) if at is not None]

@@ -65,7 +65,11 @@ class ThingsStack:
             },
             "received_at": written(uplink.collected),
             "consumed_airtime": "0.061696s",
-            "version_ids": {"brand_id": uplink.station.maker[0], "model_id": uplink.station.maker[1]},
+            "version_ids": {
+                "brand_id": uplink.station.maker[0],
+                "model_id": uplink.station.maker[1],
+                "band_id": "EU_863_870",
+            },
             "network_ids": {"net_id": "000013", "tenant_id": self._tenant, "cluster_id": "eu1"},
             "app_s_key": {"encrypted_key": "aAixKtmNZUKQXd4GqpHDsw=="} if uplink.encrypted else None,
         }

@@ -62,6 +62,8 @@ def migrate(database_url: DatabaseUrl = None) -> None:
 @app.command()
 def ingest(database_url: DatabaseUrl = None, broker_url: BrokerUrl = None) -> None:
     """Take in what devices send, until SIGTERM or Ctrl-C."""
+    import gc
+
     import uvloop
 
     from usp.ingest.worker import Worker
@@ -71,6 +73,8 @@ def ingest(database_url: DatabaseUrl = None, broker_url: BrokerUrl = None) -> No
     settings = load_settings(database_url=database_url, broker_url=broker_url)
     configure_logging()
     profiles = load_profiles(settings.profiles_dir)
+    # A batch is many small objects that live until its commit, without cycles: by default they are searched in vain.
+    gc.set_threshold(100_000, 50, 1_000)
 
     async def work() -> None:
         worker = Worker(
@@ -135,7 +139,16 @@ def simulate(  # noqa: PLR0913, PLR0917 - each is an option of the command
         str | None,
         typer.Option(
             help="Let devices err: all, or by comma some of duplicate, late, reorder, corrupt, out_of_range, drift, "
-            "silent, unmapped, each with a share if wanted: late=0.05,drift.",
+            "silent, unmapped, each with a share if wanted: late=0.05,drift. With --network: lost, recovered, "
+            "duplicate, again, mac_only, encrypted, simulated, damaged, rejoin, reset, events.",
+            show_default=False,
+        ),
+    ] = None,
+    network: Annotated[
+        str | None,
+        typer.Option(
+            help="Instead of the district, LoRaWAN sensors as this server publishes them: chirpstack or things_stack. "
+            "--devices says how many.",
             show_default=False,
         ),
     ] = None,
@@ -146,6 +159,7 @@ def simulate(  # noqa: PLR0913, PLR0917 - each is an option of the command
     from datetime import datetime
 
     from usp_simulators.faults import parse_faults
+    from usp_simulators.fleet import make_fleet
     from usp_simulators.simulate import parse_backfill, yesterday
     from usp_simulators.simulate import simulate as run
 
@@ -162,6 +176,11 @@ def simulate(  # noqa: PLR0913, PLR0917 - each is an option of the command
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
     chosen = None if devices is None else int(devices) if devices.isdecimal() else devices.split(",")
+    fleet = None
+    if network is not None:
+        if once or isinstance(chosen, list):
+            raise typer.BadParameter("--network goes with a number of --devices, and without --once")
+        fleet = make_fleet(network, chosen, seed=seed, faults=faults)
     report = run(
         settings.require_broker(),
         seed=seed,
@@ -171,7 +190,8 @@ def simulate(  # noqa: PLR0913, PLR0917 - each is an option of the command
         manifest=manifest,
         devices=chosen,
         once=once,
-        faults=parse_faults(faults, seed) if faults is not None else None,
+        faults=parse_faults(faults, seed) if faults is not None and fleet is None else None,
+        fleet=fleet,
         stop=stop,
     )
     if resume:
@@ -341,6 +361,10 @@ def main() -> None:
         app()
     except UspError as error:
         _fail(str(error))
+    except ConnectionRefusedError as error:
+        _fail(
+            f"{error.strerror or error}: is USP_DATABASE_URL right, and does its server run? `usp doctor` tells more."
+        )
     except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
         _fail(f"{type(error).__name__}: {error}")
 

@@ -1,4 +1,6 @@
-"""`make bench`: our worker against the bare loop, one after the other, several times; prints medians and the ratio.
+"""`make bench`: our worker against the bare loop, and uplinks against native readings; prints medians and ratios.
+
+All take turns, several times. An uplink has a row of radio data besides, which `with radio data` has too, natively.
 
 A shared machine is noisy: of all figures here only the ratio can be compared with another day's.
 """
@@ -14,49 +16,64 @@ from statistics import median
 
 from rich.console import Console
 from rich.table import Table
-from tests.bench.ingest import Bench, Run
+from tests.bench.ingest import CONTESTANTS, Bench, Run
 
 from usp.embedded import Postgres, get_parts
 
-#: What is aimed at: this share of the bare loop's rate.
+#: What is aimed at: this share of the bare loop's rate; and of the native rate, for uplinks that come decoded.
 AIM = 0.7
-CONTESTANTS = {"ours": "usp ingest", "bare": "bare loop"}
 
 out = Console(highlight=False, soft_wrap=True)
 
 
 async def measure(options: argparse.Namespace, folder: Path) -> dict[str, list[Run]]:
-    """Run both in turns, so that both meet the same neighbours."""
-    runs: dict[str, list[Run]] = {name: [] for name in CONTESTANTS}
+    """Run all in turns, so that all meet the same neighbours."""
+    runs: dict[str, list[Run]] = {name: [] for name in options.only or CONTESTANTS}
     with Postgres(get_parts(), folder / "postgres") as postgres:
         bench = Bench(get_parts(), postgres, folder, options.messages, options.version)
         for number in range(options.runs):
-            for name, label in CONTESTANTS.items():
+            for name, each in runs.items():
                 run = await bench.run(name, number)
-                runs[name].append(run)
-                out.print(f"{label:>10} {run.messages_per_second:9,.0f} messages/s", style="dim")
+                each.append(run)
+                out.print(f"{CONTESTANTS[name].label:>20} {run.messages_per_second:9,.0f} messages/s", style="dim")
     return runs
 
 
-def ratio(runs: dict[str, list[Run]]) -> float:
-    """Our median rate over the bare loop's."""
-    ours, bare = (median(run.messages_per_second for run in runs[name]) for name in CONTESTANTS)
-    return ours / bare
+def ratios(runs: dict[str, list[Run]]) -> dict[str, float]:
+    """Median rates over each other, of those that were measured."""
+    rates = {name: median(run.messages_per_second for run in each) for name, each in runs.items()}
+    pairs = {
+        "ratio": ("ours", "bare"),
+        "object_to_native": ("object", "ours"),
+        "object_to_native_with_radio": ("object", "radio"),
+        "codec_to_native": ("codec", "ours"),
+        "codec_to_native_with_radio": ("codec", "radio"),
+    }
+    return {name: rates[a] / rates[b] for name, (a, b) in pairs.items() if a in rates and b in rates}
 
 
 def show(options: argparse.Namespace, runs: dict[str, list[Run]]) -> None:
     """Print the medians."""
     table = Table("", "messages/s", "CPU per message", "peak memory", title_justify="left")
     table.title = f"{options.messages:,} messages of 8 values, MQTT {options.version}, median of {options.runs}"
-    for name, label in CONTESTANTS.items():
+    for name, each in runs.items():
         table.add_row(
-            label,
-            f"{median(run.messages_per_second for run in runs[name]):,.0f}",
-            f"{median(run.processor_us_per_message for run in runs[name]):.1f} µs",
-            f"{median(run.peak_memory_mb for run in runs[name]):.0f} MB",
+            CONTESTANTS[name].label,
+            f"{median(run.messages_per_second for run in each):,.0f}",
+            f"{median(run.processor_us_per_message for run in each):.1f} µs",
+            f"{median(run.peak_memory_mb for run in each):.0f} MB",
         )
     out.print(table)
-    out.print(f"Ratio: {ratio(runs):.2f} of the bare loop; the aim is {AIM} or more.", style="bold")
+    found = ratios(runs)
+    if "ratio" in found:
+        out.print(f"Ratio: {found['ratio']:.2f} of the bare loop; the aim is {AIM} or more.", style="bold")
+    for name, what, aim in (("object", "decoded", f"; the aim is {AIM} or more"), ("codec", "by codec", "")):
+        if f"{name}_to_native" in found:
+            natively, with_radio = found[f"{name}_to_native"], found.get(f"{name}_to_native_with_radio", float("nan"))
+            out.print(
+                f"Uplinks, {what}: {natively:.2f} of native{aim}. {with_radio:.2f} of native with radio data.",
+                style="bold",
+            )
 
 
 def main() -> int:
@@ -64,6 +81,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
     parser.add_argument("--messages", type=int, default=100_000)
     parser.add_argument("--runs", type=int, default=5)
+    parser.add_argument("--only", action="append", choices=CONTESTANTS, help="only this one; repeatable")
     parser.add_argument("--version", choices=("3.1.1", "5"), default="3.1.1", help="of MQTT, for both")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all runs and the ratio there as well")
     options = parser.parse_args()
@@ -78,7 +96,7 @@ def main() -> int:
             return 1
     show(options, runs)
     if options.json:
-        document = {"messages": options.messages, "version": options.version, "ratio": ratio(runs)}
+        document = {"messages": options.messages, "version": options.version, **ratios(runs)}
         document |= {name: [asdict(run) for run in each] for name, each in runs.items()}
         options.json.write_text(json.dumps(document, indent=2) + "\n")
     return 0

@@ -20,6 +20,11 @@ def processor_seconds(pid: int) -> float:
     return time.clock_gettime(~pid << 3 | 2)
 
 
+def children(pid: int) -> list[int]:
+    """The processes that a process has started and that still run."""
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
 async def idle(pid: int) -> float:
     """Wait until a process does next to nothing; returns since when, on the monotonic clock."""
     used, busy_until = processor_seconds(pid), time.monotonic()

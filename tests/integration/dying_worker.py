@@ -75,7 +75,7 @@ def _while_draining(death: _Death) -> None:
     """SIGTERM first; then, with the drain under way, the end."""
     method = Writer.commit
 
-    async def commit(*args: Any) -> None:
+    async def commit(*args: Any) -> Any:
         if death.is_due():
             os.kill(os.getpid(), signal.SIGTERM)
             while not _workers[0]._stopping.is_set():  # noqa: SLF001
@@ -83,7 +83,7 @@ def _while_draining(death: _Death) -> None:
             await asyncio.sleep(0.05)
             await method(*args)
             death.come()
-        await method(*args)
+        return await method(*args)
 
     Writer.commit = commit  # type: ignore[assignment, method-assign]
 

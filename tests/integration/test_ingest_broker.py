@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import hashlib
+import json
 import signal
 import socket
 import time
@@ -133,6 +134,39 @@ def flood(port: int, topic: bytes, count: int) -> None:
         connection.sendall(DISCONNECT)
         connection.shutdown(socket.SHUT_WR)
         assert connection.recv(1) == b""
+
+
+async def test_large_messages_do_not_fill_the_memory(town: Town, health: Health) -> None:
+    """Two megabytes of empty lists take fifty when they are decoded: few of them are, at a time."""
+    payload = b'[{"x":[' + b",".join([b"[]"] * 650_000) + b']},{"y":1}]'
+    count = 40
+    with town.worker() as worker:
+        await town.ready()
+        before = memory(worker.pid)
+        message = mqtt.MessageDict(topic="usp/v1/lamp-1/up", payload=payload, qos=1)
+        await asyncio.to_thread(mqtt.multiple, [message] * count, port=town.broker.port)
+        await town.reaches("SELECT sum(count) FROM usp.ingest_total WHERE what = 'rejected'", 2 * count)
+        most = memory(worker.pid)
+        await health.well(await town.counts())
+        assert worker.poll() is None
+    print(f"{before / MIB:.0f} MiB grew to {most / MIB:.0f}")  # noqa: T201 - shown with -rP
+    assert most < before + 450 * MIB
+
+
+async def test_what_is_refused_is_logged_with_worker_batch_and_reason(town: Town) -> None:
+    """One line for many, as JSON; what connects and what is lost says whose it is too."""
+    with town.worker():
+        await town.ready()
+        message = mqtt.MessageDict(topic="usp/v1/lamp-1/up", payload=b"{", qos=1)
+        await asyncio.to_thread(mqtt.multiple, [message] * 3, port=town.broker.port)
+        await town.logged('"event": "refused"')
+    lines = [json.loads(line) for line in town.log.splitlines() if line.startswith("{")]
+    refused = next(line for line in lines if line["event"] == "refused")
+    assert refused["worker"] == 0
+    assert int(refused["batch"], 16) > 0
+    assert refused["reasons"] == {"not_json": refused["count"]}
+    connected = next(line for line in lines if line["event"] == "broker_connected")
+    assert connected["worker"] == 0
 
 
 def memory(pid: int) -> int:

@@ -27,9 +27,10 @@ from usp import cli
 from usp.ingest.writer import Writer
 commit, calls = Writer.commit, itertools.count(1)
 async def dying(self, *args):
-    await commit(self, *args)
+    refused = await commit(self, *args)
     if next(calls) == 3:
         os.kill(os.getpid(), signal.SIGNAL)
+    return refused
 Writer.commit = dying
 sys.argv[1:] = ["rejections", "replay", "--address", "ADDRESS"]
 cli.main()

@@ -14,6 +14,8 @@ from usp.errors import DatabaseUnavailable
 
 #: How long a request waits for a connection before it is told to come back.
 WAIT_S = 5.0
+#: How long a question may take that is answered in milliseconds: how things are, and whose a token is.
+ANSWER_S = 4.0
 #: For this long after a failed attempt nobody tries again: a thousand waiting requests are one attempt.
 PAUSE_S = 1.0
 #: How long a connection may take to be made ready for the next one; then it is cut.

@@ -5,9 +5,10 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
-from usp.api.database import Database
+from usp.api.database import ANSWER_S, Database
 from usp.api.selection import identifier
 from usp.db import Connection
+from usp.errors import DatabaseUnavailable
 from usp.models.dataset import VISIBILITY_ORDER, Dataset, Visibility
 from usp.models.datasets import DATASETS
 from usp.models.tables import DEAD_AFTER_S
@@ -138,17 +139,26 @@ class FigureBoard:
         self._database = database
         self._reading = asyncio.Lock()
         self._read: tuple[float, Figures] | None = None
+        self._failed_at = float("-inf")
 
     async def figures(self) -> Figures:
         """All figures, of one snapshot, so that they add up."""
         async with self._reading:
             if self._read is not None and time.monotonic() - self._read[0] < KEEP_S:
                 return self._read[1]
-            async with (
-                self._database.connection() as connection,
-                connection.transaction(isolation="repeatable_read", readonly=True),
-            ):
-                figures = await _figures(connection)
+            if time.monotonic() - self._failed_at < KEEP_S:
+                raise DatabaseUnavailable
+            try:
+                async with (
+                    asyncio.timeout(ANSWER_S),
+                    self._database.connection() as connection,
+                    connection.transaction(isolation="repeatable_read", readonly=True),
+                ):
+                    figures = await _figures(connection)
+            except (TimeoutError, DatabaseUnavailable) as error:
+                # Who has waited for this attempt need not wait for another.
+                self._failed_at = time.monotonic()
+                raise DatabaseUnavailable(str(error)) from error
             self._read = (time.monotonic(), figures)
             return figures
 

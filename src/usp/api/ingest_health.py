@@ -43,7 +43,7 @@ def document(figures: Figures, seen: Visibility) -> Document:
     Counts of items and rows, and delays, are of the whole platform, so that they add up. Kinds and datasets of
     which nothing is seen are left out.
     """
-    kinds = [kind for kind in KINDS if _expected(kind, figures, seen) or _last_event("kind", kind, figures, seen)]
+    kinds = visible_kinds(figures, seen)
     reported = {name for kind in kinds for name in KINDS[kind].datasets}
     shown = [d.name for d in DATASETS.values() if d.visible(seen) and d.name in reported]
     found = {
@@ -57,6 +57,11 @@ def document(figures: Figures, seen: Visibility) -> Document:
     if seen is Visibility.OPS:
         found["silent_devices"] = [dict(row) for row in figures.silent]
     return found
+
+
+def visible_kinds(figures: Figures, seen: Visibility) -> list[str]:
+    """The kinds of which any device is seen."""
+    return [kind for kind in KINDS if _expected(kind, figures, seen) or _last_event("kind", kind, figures, seen)]
 
 
 def _items(counts: Iterable[Row]) -> dict[str, int]:

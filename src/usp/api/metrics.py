@@ -10,9 +10,10 @@ from prometheus_client.registry import Collector
 from starlette.responses import Response
 
 from usp.api.figures import Figures, Row
-from usp.api.ingest_health import DELAY_EDGES, delay_histogram
+from usp.api.ingest_health import DELAY_EDGES, delay_histogram, visible_kinds
 from usp.models.dataset import Visibility
 from usp.models.datasets import DATASETS
+from usp.models.device import KINDS
 
 #: Items of senders that are not in the registry have no kind.
 _NO_KIND = "unknown"
@@ -54,10 +55,12 @@ def exposition(figures: Figures | None, seen: Visibility, own: Collector, accept
 
 
 def _families(figures: Figures, seen: Visibility) -> Iterator[Metric]:
-    shown = {d.name for d in DATASETS.values() if d.visible(seen)}
+    kinds = visible_kinds(figures, seen)
+    reported = {name for kind in kinds for name in KINDS[kind].datasets}
+    shown = {d.name for d in DATASETS.values() if d.visible(seen) and d.name in reported}
     totals = [row for row in figures.totals if row["dataset"] in {"", *shown}]
     for what, (name, text, labels) in _COUNTERS.items():
-        yield _counter(name, text, labels, (row for row in totals if row["what"] == what))
+        yield _counter(name, text, labels, kinds, (row for row in totals if row["what"] == what))
     yield GaugeMetricFamily("usp_in_flight", "Messages taken from the broker, uncommitted.", value=figures.in_flight)
     yield _workers(figures, "usp_worker_up", "Whether the worker of a slot lives.", "alive")
     yield _workers(figures, "usp_worker_connected", "Whether it is connected to the broker.", "connected")
@@ -66,11 +69,13 @@ def _families(figures: Figures, seen: Visibility) -> Iterator[Metric]:
     yield _delays(figures, sorted(shown))
 
 
-def _counter(name: str, text: str, labels: dict[str, str], rows: Iterable[Row]) -> Metric:
+def _counter(name: str, text: str, labels: dict[str, str], kinds: list[str], rows: Iterable[Row]) -> Metric:
+    """A counter; items of kinds that are not seen count as of no known kind, so that sums hold."""
     family = CounterMetricFamily(name, f"{text} Since the database was made, over all workers.", labels=list(labels))
     sums: dict[tuple[str, ...], int] = {}
     for row in rows:
-        key = tuple(row[column] or (_NO_KIND if column == "kind" else "") for column in labels.values())
+        known = dict(row) | {"kind": row["kind"] if row["kind"] in kinds else _NO_KIND}
+        key = tuple(known[column] for column in labels.values())
         sums[key] = sums.get(key, 0) + row["count"]
     for key, count in sorted(sums.items()):
         family.add_metric(key, count)

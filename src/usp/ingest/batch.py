@@ -69,6 +69,8 @@ class Item(NamedTuple):
     message: bytes
     received_at: datetime
     replay: Replay | None = None
+    #: Whether one of its rows also holds what the network server tells of the radio.
+    with_radio: bool = False
 
     def payload(self) -> bytes:
         """The item's own bytes; an element of an array is written anew, unless it goes too deep for that."""
@@ -138,13 +140,13 @@ class Batch:
     rows: dict[str, Rows] = field(default_factory=dict)
     rejections: list[Rejection] = field(default_factory=list)
     counts: Counter[CountKey] = field(default_factory=Counter)
-    unmapped: dict[tuple[int | None, str], tuple[int, Any, datetime]] = field(default_factory=dict)
+    unmapped: dict[tuple[int | None, str], tuple[int, str, datetime]] = field(default_factory=dict)
     #: Rejections that were taken up and turned out to be events: nothing of them is refused any more.
     understood: list[int] = field(default_factory=list)
     #: Rejections that stay whatever becomes of their item here: another part of the same batch says so.
     staying: frozenset[int] = frozenset()
-    #: When a device's frame counter last began anew.
-    restarts: dict[int, datetime] = field(default_factory=dict)
+    #: When devices' frame counters began anew; a device may have joined more than once.
+    restarts: dict[int, list[datetime]] = field(default_factory=dict)
     #: Since when nothing can have been missed on the way from the network servers to us; None if that is not known.
     unbroken_since: datetime | None = None
     #: Tells this batch from the one before, should the answer to its commit be lost.
@@ -185,13 +187,14 @@ class Batch:
 
     def restart(self, device: int, at: datetime) -> None:
         """Note that a device's frame counter began anew."""
-        self.restarts[device] = max(at, self.restarts.get(device, at))
+        self.restarts.setdefault(device, []).append(at)
 
     def count_unmapped(self, device: int | None, name: str, value: Any, at: datetime) -> None:
         """Count a field that belongs to no property, with its last value."""
         key = (device, name[:200])
         if key in self.unmapped or len(self.unmapped) < UNMAPPED_PER_BATCH:
-            self.unmapped[key] = (self.unmapped.get(key, (0,))[0] + 1, value, at)
+            # As text and not as it came: what a batch holds until its commit has to be small.
+            self.unmapped[key] = (self.unmapped.get(key, (0,))[0] + 1, _last_value(value), at)
 
     def split(self) -> Iterator["Batch"]:
         """The same in parts: two halves of the items with rows, and one part for all the rest."""
@@ -241,3 +244,10 @@ class Batch:
         for refusal in refusals.values():
             left.reject(self.items[0], refusal, whole_item=False)
         return left
+
+
+def _last_value(value: Any) -> str:
+    try:
+        return orjson.dumps(value).decode()[:200]
+    except TypeError:
+        return "nested too deep to be shown"

@@ -1,6 +1,8 @@
 """Commits batches, whatever the database says: one table decides what is tried again and what is isolated."""
 
 import asyncio
+import time
+from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
@@ -19,6 +21,8 @@ log = structlog.get_logger()
 
 COMMIT_TIMEOUT_S = 60.0
 BACKOFF_S = (0.1, 5.0)
+#: What is refused is logged at most so often, all of it together; every item of it is in `usp.rejection`.
+TELL_S = 10.0
 
 
 class Committer:
@@ -27,6 +31,8 @@ class Committer:
     def __init__(self, session: Session, stopping: asyncio.Event) -> None:
         self._session = session
         self._stopping = stopping
+        self._refused: Counter[str] = Counter()
+        self._told_at = float("-inf")
 
     async def connect(self, needed: Callable[[], bool]) -> None:
         """Have a connection, and with it the slot, as long as that is needed."""
@@ -42,10 +48,19 @@ class Committer:
 
     async def write(self, writer: Writer, connection: Connection, batch: Batch) -> None:
         """Write a batch once."""
-        await writer.commit(connection, batch)
+        self._refused += await writer.commit(connection, batch)
+        # A sender that errs does so a thousand times: one line tells of all.
+        if self._refused and time.monotonic() - self._told_at >= TELL_S:
+            log.warning("refused", count=self._refused.total(), reasons=dict(self._refused))
+            self._refused.clear()
+            self._told_at = time.monotonic()
 
     async def commit(self, batch: Batch) -> None:
         """However long the database is away; what it can never take is isolated and rejected."""
+        with structlog.contextvars.bound_contextvars(batch=f"{batch.token:x}"):
+            await self._commit(batch)
+
+    async def _commit(self, batch: Batch) -> None:
         wait, unsure = BACKOFF_S[0], False
         while True:
             try:

@@ -1,6 +1,7 @@
 """What turns a value as a device sends it into one as it is stored: units, states, sentinels."""
 
 import difflib
+import math
 import re
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -76,13 +77,16 @@ def _number(prop: Property, mapping: FieldMap | None) -> Converter | None:
     if (scale, shift, mapping.parse) == (1.0, 0.0, False):
         return None
     parse = mapping.parse
+    # 9 Wh are 0.009 kWh: divided they are, multiplied by 0.001 they are 0.009000000000000001.
+    inverse = round(1 / scale) if 0 < abs(scale) < 1 else 0
+    divides = shift == 0.0 and inverse != 0 and math.isclose(1 / scale, inverse, rel_tol=1e-12)
 
     def convert(value: Any) -> float:
         if parse:
             value = _read(value)
         if type(value) not in (int, float):
             raise wrong_number(value, prop)
-        return float(value * scale + shift)
+        return float(value / inverse if divides else value * scale + shift)
 
     return convert
 

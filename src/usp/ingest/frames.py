@@ -4,12 +4,12 @@ A LoRaWAN device counts its frames (LoRaWAN 1.0.4, 4.3.1.5), beginning anew at a
 where our connection to the network server was unbroken meanwhile; else nobody can tell, and `frames_lost` is empty.
 """
 
-from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import NamedTuple
 
 from usp.db import Connection
-from usp.ingest.batch import Batch
+from usp.ingest.batch import Batch, Rows
 from usp.ingest.normalise import Row
 from usp.models.datasets import DATASETS
 
@@ -65,19 +65,22 @@ class _Last(NamedTuple):
     received_at: datetime
 
 
-async def count_lost(
-    connection: Connection, batch: Batch, rows: Sequence[Row]
-) -> tuple[list[Row], list[tuple[int, datetime]]]:
+async def count_lost(connection: Connection, batch: Batch, rows: Rows) -> tuple[Rows, list[tuple[int, datetime]]]:
     """Rows of device_health with what was lost before each, and (device, time) of those that came late."""
-    counted = sorted((number for number, row in enumerate(rows) if row[_COUNTER] is not None), key=_key(rows))
+    # ChirpStack tells the battery in a message of its own, before the uplink that brought it and with its time: the row
+    # with the counter then follows that one.
+    every = [*rows.rows, *(row for row, _ in rows.followers)]
+    counted: dict[tuple[int, datetime], int] = {}
+    for number, row in enumerate(every):
+        if row[_COUNTER] is not None:
+            counted.setdefault((row[1], row[0]), number)
     if not counted:
-        return [*rows], []
-    records = await connection.fetch(_NEWEST, [*{rows[number][1] for number in counted}])
+        return rows, []
+    records = await connection.fetch(_NEWEST, [*{device for device, _ in counted}])
     last = {r["device"]: _Last(r["counter"], r["time"], r["received_at"]) for r in records}
-    result, late = [*rows], []
-    for number in counted:
-        row = rows[number]
-        time, device, before = row[0], row[1], last.get(row[1])
+    result, late = [*every], []
+    for (device, time), number in sorted(counted.items()):
+        row, before = every[number], last.get(device)
         if before is not None and time <= before.time:
             late.append((device, time))
             continue
@@ -87,19 +90,16 @@ async def count_lost(
             result[number] = [*row[:-1], row[-1] | _LOST_BIT]
             result[number][_LOST] = lost
         last[device] = _Last(row[_COUNTER], time, row[-2])
-    return result, late
-
-
-def _key(rows: Sequence[Row]) -> Callable[[int], tuple[int, datetime]]:
-    return lambda number: (rows[number][1], rows[number][0])
+    count = len(rows.rows)
+    followers = [*zip(result[count:], (owner for _, owner in rows.followers), strict=True)]
+    return replace(rows, rows=result[:count], followers=followers), late
 
 
 def _lost(before: _Last | None, row: Row, batch: Batch) -> float | None:
     """The frames between two that came; None where the counter began anew, or some may have been lost elsewhere."""
     if before is None or before.counter is None or row[_COUNTER] <= before.counter or row[_LOST] is not None:
         return None
-    restart = batch.restarts.get(row[1])
-    if restart is not None and before.time < restart <= row[0]:
+    if any(before.time < restart <= row[0] for restart in batch.restarts.get(row[1], ())):
         return None
     gap: float = row[_COUNTER] - before.counter - 1
     unbroken = batch.unbroken_since is not None and before.received_at >= batch.unbroken_since
@@ -117,5 +117,5 @@ async def begin_anew(connection: Connection, batch: Batch) -> None:
     await connection.executemany(
         f"UPDATE usp.{DATASET}_latest SET frame_counter = NULL, frame_counter_time = $2 "
         "WHERE device = $1 AND frame_counter_time < $2",
-        sorted(batch.restarts.items()),
+        sorted((device, max(times)) for device, times in batch.restarts.items()),
     )

@@ -90,8 +90,8 @@ class Housekeeping:
             await refresh(connection, self._registry)
         if self._due("prune", PRUNE_S):
             await connection.execute(
-                "DELETE FROM usp.ingest_minute WHERE slot = $1 AND minute < now() - $2::text::interval",
-                state.slot,
+                "DELETE FROM usp.ingest_minute WHERE ctid IN (SELECT ctid FROM usp.ingest_minute "
+                "WHERE minute < now() - $1::text::interval FOR UPDATE SKIP LOCKED)",
                 MINUTES_KEPT,
             )
         if self._due("dead", LOOK_FOR_DEAD_S):

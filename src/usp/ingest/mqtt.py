@@ -19,7 +19,8 @@ from usp.models.broker import Broker, MqttVersion
 
 log = structlog.get_logger()
 
-KEEPALIVE_S = 60
+#: A broker that is silent for one and a half of these is gone.
+KEEPALIVE_S = 20
 CONNECT_TIMEOUT_S = 10.0
 BACKOFF_S = (0.2, 30.0)
 #: MQTT 5 brokers forget a session when its expiry has passed; a worker may be away over a weekend.
@@ -72,6 +73,8 @@ class MqttSource:
         self.connected = False
         #: Since when the broker has kept for us what it could not deliver; None before that is known.
         self.unbroken_since: datetime | None = None
+        #: Since when the connection stands.
+        self.connected_since: datetime | None = None
         self._client_id = client_id
         self._client = self._make_client()
 
@@ -208,8 +211,12 @@ class MqttSource:
             self._fail(f"{self._broker} says: {reason}.")
             return
         self._session_present = flags.session_present
+        self.connected_since = datetime.now(UTC)
         if not flags.session_present:
-            self.unbroken_since = datetime.now(UTC)
+            self.unbroken_since = self.connected_since
+        elif self.unbroken_since is None:
+            # The session of an earlier process: since it was made, the broker has kept everything.
+            self.unbroken_since = datetime.min.replace(tzinfo=UTC)
         if self._subscriptions:
             # Also where a session is present: an earlier version of this program may have asked for less.
             client.subscribe([(topic, 1) for topic in self._subscriptions])

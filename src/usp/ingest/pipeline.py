@@ -27,6 +27,8 @@ UNMAPPED_PER_ITEM = 50
 REPLAY = "replay"
 #: Items in one transaction: enough to make its fixed cost small, few enough to stay below a second.
 BATCH_ITEMS = 5_000
+#: Bytes of messages in one transaction: decoded, the worst of them take thirty times as much memory.
+BATCH_BYTES = 4_000_000
 #: Bytes of one message that are still decoded; our broker takes no more either (max_packet_size).
 MAX_PAYLOAD = 2_000_000
 
@@ -61,6 +63,7 @@ class Pipeline:
 
     async def next_batch(self, messages: Sequence[Message]) -> tuple[Batch, int]:
         """A batch of the first messages, and of how many. One that brings us to fall must not stop the others."""
+        messages = _bounded(messages)
         opened = await self._open_uplinks(messages)
         fatal: dict[int, str] = {}
         while True:
@@ -153,8 +156,9 @@ class Pipeline:
         except Refused as error:
             batch.reject(item, error.refusal, whole_item=True)
         else:
-            health.rows[:] = merged(health.rows, result.rows)
-            self._add(item, result, batch)
+            left = merged(health.rows, result.rows)
+            self._add(item._replace(with_radio=len(left) < len(health.rows)), result, batch)
+            health.rows[:] = left
         # However that went: radio data decide nothing.
         batch.add_rows(health.rows)
 
@@ -241,6 +245,16 @@ class Pipeline:
         batch.add_item(item, rows)
         for refusal in refused:
             batch.reject(item, refusal, whole_item=False)
+
+
+def _bounded(messages: Sequence[Message]) -> Sequence[Message]:
+    """The first messages that together are small enough; at least one."""
+    size = 0
+    for number, message in enumerate(messages):
+        size += len(message.payload)
+        if size > BATCH_BYTES:
+            return messages[: max(1, number)]
+    return messages
 
 
 def _unwrap(bridge: Bridge, message: Message) -> Unwrapped:

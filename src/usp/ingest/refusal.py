@@ -26,5 +26,7 @@ def shown(value: object) -> str:
     """A value as an error message shows it: short, on one line, however large or deep it is."""
     if isinstance(value, list | dict):
         return f"an array of {len(value)}" if isinstance(value, list) else f"an object of {len(value)} fields"
+    if value is None or isinstance(value, bool):
+        return {None: "null", True: "true", False: "false"}[value]
     text = repr(value[:80] if isinstance(value, str) else value)
     return text if len(text) <= 80 else text[:77] + "…"

@@ -12,6 +12,8 @@ from usp.ingest.refusal import Refusal, shown
 from usp.ingest.statements import DatasetStatements
 from usp.models.reasons import Reason
 
+#: What network servers tell of an uplink beside its reading.
+RADIO = frozenset(("rssi", "snr", "frame_counter", "frames_lost"))
 #: Upper bounds, in seconds, of the histogram of delays from measuring to commit.
 DELAY_BOUNDS_S = (0.5, 1, 2, 5, 10, 30, 60, 300, 3600)
 _DELAY_BOUNDS = [timedelta(seconds=s) for s in DELAY_BOUNDS_S]
@@ -56,6 +58,9 @@ class Settled:
         if item == NOBODY:
             return
         for name in names:
+            # Another gateway heard the same frame in another way; radio data decide nothing.
+            if name in RADIO and self._batch.items[item].with_radio:
+                continue
             offered = row[statements.columns.index(name)]
             detail = f"At {row[0].isoformat()} stands {shown(standing[name])}, got {shown(offered)}."
             refusal = Refusal(Reason.CONFLICTING_VALUE, detail, name, statements.dataset.name)
@@ -77,7 +82,7 @@ class Settled:
             if conflicts is None:
                 self.counts[CountKey(item.door, item.kind, "", "duplicate", "")] += 1
             else:
-                self._reject(item, conflicts[0], whole_item=True)
+                self._reject(item, _together(conflicts), whole_item=True)
         for number, conflicts in self._conflicts.items():
             for refusal in conflicts:
                 self._reject(batch.items[number], refusal, whole_item=False)
@@ -107,6 +112,14 @@ class Settled:
         self.rejections.append(Rejection(item, refusal, whole_item))
         what = "rejected" if whole_item else "value_refused"
         self.counts[CountKey(item.door, item.kind, "", what, refusal.reason.value)] += 1
+
+
+def _together(conflicts: list[Refusal]) -> Refusal:
+    """One refusal for all values of an item that contradict what stands."""
+    first, *others = conflicts
+    if not others:
+        return first
+    return first._replace(detail=f"{first.detail} So do {', '.join(other.field for other in others)}.")
 
 
 def _is_whole(rejection: Rejection) -> bool:

@@ -93,6 +93,7 @@ class Worker:
         await self._begin()
         if self._session.slot is None:
             return
+        structlog.contextvars.bind_contextvars(worker=self._session.slot)
         self._own = [self._source(broker, self._session.slot, subscriptions(broker)) for broker in self._brokers]
         try:
             async with asyncio.TaskGroup() as tasks:
@@ -164,9 +165,9 @@ class Worker:
             await source.close()
             self._sources.remove(source)
 
-    @property
-    def _unbroken_since(self) -> datetime | None:
-        times = [source.unbroken_since for source in self._own]
+    def _unbroken_since(self, *, queued: bool) -> datetime | None:
+        """Since when nothing can have been missed. Of QoS 0 a broker keeps nothing for a client that is away."""
+        times = [source.unbroken_since if queued else source.connected_since for source in self._own]
         return None if None in times else max(time for time in times if time is not None)
 
     def _holds(self, source: MqttSource) -> bool:
@@ -213,7 +214,7 @@ class Worker:
         """Write the messages, in as many transactions as their items need."""
         while messages:
             batch, count = await self._pipeline.next_batch(messages)
-            batch.unbroken_since = self._unbroken_since
+            batch.unbroken_since = self._unbroken_since(queued=all(m.mid for m in messages[:count]))
             await self._committer.commit(batch)
             messages = messages[count:]
             await asyncio.sleep(0)

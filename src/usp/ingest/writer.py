@@ -1,9 +1,7 @@
 """A batch, one transaction: rows, newest values, rejections, counts. Whoever calls acknowledges afterwards."""
 
 from collections import Counter
-from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Any
 
 import orjson
 
@@ -35,8 +33,11 @@ class Writer:
         for statements in self._statements.values():
             await connection.execute(statements.create_stages)
 
-    async def commit(self, connection: Connection, batch: Batch) -> None:
-        """Write the whole batch or nothing. What comes out of the database about it is added to fresh counts."""
+    async def commit(self, connection: Connection, batch: Batch) -> Counter[str]:
+        """Write the whole batch or nothing; returns how many items and values were refused, by reason.
+
+        What comes out of the database about it is added to fresh counts.
+        """
         async with connection.transaction():
             settled = Settled(batch)
             for dataset in sorted(batch.rows):
@@ -54,6 +55,7 @@ class Writer:
                 self._slot,
                 batch.token,
             )
+        return Counter(r.refusal.reason.value for r in (*batch.rejections, *settled.rejections))
 
     async def probe(self, connection: Connection, batch: Batch, dataset: str) -> Exception | None:
         """Why the database will never take the batch's rows of one dataset; nothing of them stays."""
@@ -78,8 +80,7 @@ class Writer:
         rows = batch.rows[dataset]
         late: list[tuple[int, datetime]] = []
         if dataset == HEALTH:
-            counted, late = await count_lost(connection, batch, rows.rows)
-            rows = replace(rows, rows=counted)
+            rows, late = await count_lost(connection, batch, rows)
         await self._write_rows(connection, self._statements[dataset], rows, settled)
         if late:
             await repair(connection, late)
@@ -161,7 +162,7 @@ class Writer:
                 last_at = greatest(u.last_at, excluded.last_at)
             """,
             [
-                (device, as_text(name)[:200], count, _last_value(value), at,
+                (device, as_text(name)[:200], count, value, at,
                  UNMAPPED_PER_DEVICE)
                 for (device, name), (count, value, at) in sorted(batch.unmapped.items())
             ],
@@ -198,10 +199,3 @@ async def _add_counts(
 def _window(rows: list[Row]) -> tuple[datetime, datetime]:
     times = [row[0] for row in rows]
     return min(times), max(times)
-
-
-def _last_value(value: Any) -> str:
-    try:
-        return orjson.dumps(value).decode()[:200]
-    except TypeError:
-        return "nested too deep to be shown"
