@@ -46,7 +46,9 @@ async def counted(world: "World") -> "World":
         await count(world, slot, "value_refused", 4, kind="lamppost", reason="wrong_type")
         await count(world, slot, "rows", 90, dataset="air_quality")
         await count(world, slot, "rows", 30, dataset="device_health")
-    await count(world, 0, "received", 5)
+    await count(world, 0, "received", 2, kind="indoor_sensor")
+    await count(world, 0, "rows", 2, dataset="indoor_climate")
+    await count(world, 0, "received", 3)
     await count(world, 0, "rejected", 5, reason="unknown_device")
     for bound, rows in (("1", 50), ("2", 40), ("inf", 10)):
         await count(world, 0, "delay", rows, dataset="air_quality", reason=bound)
@@ -90,6 +92,20 @@ async def test_prometheus_gets_the_same_figures(client: httpx.AsyncClient, count
     assert of(found, "usp_delay_seconds_bucket", dataset="air_quality", le="+Inf") == 100
     assert of(found, "usp_last_event_timestamp_seconds", dataset="air_quality") == counted.at(59.5).timestamp()
     assert of(found, "usp_database_up") == 1
+
+
+async def test_kinds_that_are_all_hidden_are_not_named(
+    client: httpx.AsyncClient, counted: "World", ops: dict[str, str]
+) -> None:
+    """When a hidden device speaks nobody learns from the counters; for operators they are whole, and the sums equal."""
+    assert counted
+    text = (await client.get("/metrics")).text
+    assert "indoor" not in text
+    open_found, all_found = samples(text), samples((await client.get("/metrics", headers=ops)).text)
+    assert of(all_found, "usp_items_received_total", door="mqtt", kind="indoor_sensor") == 2
+    assert of(all_found, "usp_rows_total", dataset="indoor_climate") == 2
+    sums = [sum(v for (n, _), v in f.items() if n == "usp_items_received_total") for f in (open_found, all_found)]
+    assert sums == [125, 125]
 
 
 async def test_figures_survive_a_restart(client: httpx.AsyncClient, database_url: str, counted: "World") -> None:

@@ -31,7 +31,7 @@ def own(parts: Parts, tmp_path: Path) -> Iterator[Postgres]:
     ("grace", "paths", "within"),
     [
         (db.COMMAND_GRACE_S, ["/health/ready"], 4.8),
-        (db.COMMAND_GRACE_S, ["/health/ingest", "/health/ingest"], 6.8),
+        (db.COMMAND_GRACE_S, ["/health/ingest"], 6.8),
         # Requests give up on an idle connection after 2 s, not after 35, and on a new one after five.
         (-28.0, [*DATA], 9.0),
     ],
@@ -62,6 +62,22 @@ async def test_a_frozen_database_is_told_soon(
             while (await client.get("/health/ready")).status_code != 200:
                 await asyncio.sleep(0.1)
         await _all_well(client)
+
+
+async def test_prometheus_is_told_that_the_database_is_frozen(own: Postgres) -> None:
+    """Before it gives up asking, which is after ten seconds; many who ask wait no longer than one."""
+    await asyncio.to_thread(migrate, own.url)
+    assert own.process is not None
+    async with serving(own.url) as client:
+        assert "usp_database_up 1.0" in (await client.get("/metrics")).text
+        with stopped(own.process.pid):
+            await asyncio.sleep(figures.KEEP_S)
+            began = time.monotonic()
+            answers = await asyncio.gather(*(client.get("/metrics") for _ in range(5)))
+            took = time.monotonic() - began
+    assert {answer.status_code for answer in answers} == {200}
+    assert all("usp_database_up 0.0" in answer.text for answer in answers)
+    assert took < 8
 
 
 async def _all_well(client: httpx.AsyncClient) -> None:

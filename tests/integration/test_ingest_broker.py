@@ -143,7 +143,7 @@ async def test_large_messages_do_not_fill_the_memory(town: Town, health: Health)
     with town.worker() as worker:
         await town.ready()
         before = memory(worker.pid)
-        message = mqtt.MessageDict(topic="usp/v1/lamp-1/up", payload=payload, qos=1)
+        message: Any = {"topic": "usp/v1/lamp-1/up", "payload": payload, "qos": 1}
         await asyncio.to_thread(mqtt.multiple, [message] * count, port=town.broker.port)
         await town.reaches("SELECT sum(count) FROM usp.ingest_total WHERE what = 'rejected'", 2 * count)
         most = memory(worker.pid)
@@ -157,7 +157,7 @@ async def test_what_is_refused_is_logged_with_worker_batch_and_reason(town: Town
     """One line for many, as JSON; what connects and what is lost says whose it is too."""
     with town.worker():
         await town.ready()
-        message = mqtt.MessageDict(topic="usp/v1/lamp-1/up", payload=b"{", qos=1)
+        message: Any = {"topic": "usp/v1/lamp-1/up", "payload": b"{", "qos": 1}
         await asyncio.to_thread(mqtt.multiple, [message] * 3, port=town.broker.port)
         await town.logged('"event": "refused"')
     lines = [json.loads(line) for line in town.log.splitlines() if line.startswith("{")]
