@@ -72,7 +72,12 @@ def ingest(database_url: DatabaseUrl = None, broker_url: BrokerUrl = None) -> No
 
     settings = load_settings(database_url=database_url, broker_url=broker_url)
     configure_logging()
-    profiles = load_profiles(settings.profiles_dir)
+
+    def teach() -> Any:
+        profiles = load_profiles(settings.profiles_dir)
+        return profiles, load_codecs(profiles, settings.profiles_dir)
+
+    profiles, codecs = teach()
     # A batch is many small objects that live until its commit, without cycles: by default they are searched in vain.
     gc.set_threshold(100_000, 50, 1_000)
 
@@ -81,8 +86,9 @@ def ingest(database_url: DatabaseUrl = None, broker_url: BrokerUrl = None) -> No
             settings.require_database(),
             settings.require_broker(),
             profiles,
-            load_codecs(profiles, settings.profiles_dir),
+            codecs,
             version=settings.broker_version,
+            teach=teach,
         )
         for number in (signal.SIGINT, signal.SIGTERM):
             asyncio.get_running_loop().add_signal_handler(number, worker.stop)

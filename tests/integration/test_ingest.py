@@ -12,6 +12,7 @@ import pytest
 
 from usp.embedded import Mosquitto
 from usp.ingest.codecs import Codec
+from usp.ingest.housekeeping import Teach
 from usp.ingest.registry import publish_profiles
 from usp.ingest.worker import Worker
 from usp.models.device import Device
@@ -42,9 +43,10 @@ async def running(
     broker_url: str,
     profiles: Mapping[str, DeviceProfile] = PROFILES,
     codecs: Mapping[str, Codec] = MappingProxyType({}),
+    teach: Teach | None = None,
 ) -> AsyncIterator[Worker]:
     """Run a worker until the block ends, and see that it drains."""
-    worker = Worker(database_url, broker_url, profiles, codecs)
+    worker = Worker(database_url, broker_url, profiles, codecs, teach=teach)
     task = asyncio.create_task(worker.run())
     try:
         async with asyncio.timeout(10):

@@ -11,6 +11,7 @@ import pytest
 from tests.integration.test_ingest import eventually, running, totals
 
 from usp.embedded import Mosquitto
+from usp.errors import CodecError
 from usp.ingest.codecs import Codec
 from usp.ingest.registry import publish_profiles
 from usp.ingest.worker import Worker
@@ -149,3 +150,50 @@ async def test_many_stand_in_one_sum(broker: Mosquitto, db: Any) -> None:
     """Items of all doors add up."""
     found = await counted(db)
     assert found["received"] == found["stored"] + found["duplicate"] + found["rejected"]
+
+
+async def test_without_a_codec_process_everything_else_goes_on(
+    broker: Mosquitto, db: Any, worker: Worker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No process can be started: what needs a codec is refused and waits, what needs none is stored."""
+
+    async def decode(*_: Any) -> Any:
+        raise CodecError("Resource temporarily unavailable")
+
+    monkeypatch.setattr(worker._codecs, "decode", decode)  # noqa: SLF001 - stands for a machine without memory
+    await send(broker, UP, chirpstack(50, 200, data=frame(1)))
+    await send(broker, UP, chirpstack(51, 201, object={"occupied": True}))
+    query = "SELECT count(*) FROM usp.parking WHERE time > '2026-03-01T10:50:30Z' AND time < '2026-03-01T10:52:00Z'"
+    await eventually(lambda: db.fetchval(query), 1)
+    reason = "SELECT reason FROM usp.rejection WHERE detail LIKE '%Resource temporarily unavailable%'"
+    assert await db.fetchval(reason) == "codec_failed"
+
+
+async def test_a_join_from_the_future_is_not_believed(broker: Mosquitto, db: Any) -> None:
+    """It would leave the losses of years uncounted."""
+    join = {"time": "2199-01-01T00:00:00Z", "deviceInfo": {"devEui": EUI}, "devAddr": "00189440"}
+    await send(broker, JOIN, join)
+    for minute, counter in ((0, 300), (1, 303)):
+        uplink = chirpstack(minute, counter, data=frame(1)) | {"time": f"2026-03-02T10:{minute:02d}:00Z"}
+        await send(broker, UP, uplink)
+    lost = "SELECT frames_lost FROM usp.device_health WHERE frame_counter = 303"
+    await eventually(lambda: db.fetchval(lost), 2)
+
+
+async def test_a_profile_is_learnt_while_frames_come(database_url: str, broker: Mosquitto, db: Any) -> None:
+    """A device may be registered with a profile that was not there when the worker started."""
+    known, codecs = dict(PROFILES), dict(CODECS)
+    async with running(database_url, broker.url, known, codecs, teach=lambda: (known, codecs)):
+        known["taught"] = BAY.model_copy(update={"name": "taught"})
+        codecs["taught"] = CODECS["bay"]
+        await publish_profiles(db, known)
+        new = Device(name="bay-2", kind="parking_sensor", profile="taught", address="70b3d57ed0000002")
+        await bring_in_devices(db, [new])
+
+        async def understood() -> bool:
+            message = chirpstack(40, 1, data=frame(1))
+            message["deviceInfo"]["devEui"] = "70b3d57ed0000002"
+            await send(broker, UP.replace(EUI, "70b3d57ed0000002"), message)
+            return bool(await db.fetchval("SELECT count(*) FROM open.parking WHERE device = 'bay-2'"))
+
+        await eventually(understood, expected=True)

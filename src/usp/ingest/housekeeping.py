@@ -3,7 +3,7 @@
 import asyncio
 import os
 import socket
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -12,8 +12,11 @@ from typing import Any
 import structlog
 
 from usp.db import CONNECT_TIMEOUT_S, LOST, WRITER_ROLE, Connection, connect
-from usp.ingest.registry import CHANNEL, Registry
+from usp.errors import UspError
+from usp.ingest.codecs import Codec
+from usp.ingest.registry import CHANNEL, Registry, publish_profiles
 from usp.ingest.session import SLOT_LOCKS
+from usp.models.profile import DeviceProfile
 from usp.models.tables import DEAD_AFTER_S
 
 log = structlog.get_logger()
@@ -26,6 +29,10 @@ MINUTES_KEPT = "7 days"
 LOOK_FOR_DEAD_S = 2.0
 
 _SILENT = "heartbeat_at < now() - $2::float8 * interval '1 second'"
+
+
+#: Reads profiles and codecs anew. Raises UspError where a file is wrong.
+Teach = Callable[[], tuple[Mapping[str, DeviceProfile], Mapping[str, Codec]]]
 
 
 @dataclass(frozen=True)
@@ -46,11 +53,13 @@ class Housekeeping:
         registry: Registry,
         state: Callable[[], State],
         take_over: Callable[[int], Coroutine[Any, Any, None]],
+        teach: Teach | None = None,
     ) -> None:
         self._url = database_url
         self._registry = registry
         self._state = state
         self._take_over = take_over
+        self._teach = teach
         self._changed = asyncio.Event()
         self._started_at = datetime.now(UTC)
         self._done_at: dict[str, float] = {}
@@ -87,7 +96,7 @@ class Housekeeping:
         await self._beat(connection, state)
         if self._changed.is_set() or self._due("refresh", REFRESH_S):
             self._changed.clear()
-            await refresh(connection, self._registry)
+            await refresh(connection, self._registry, self._teach)
         if self._due("prune", PRUNE_S):
             await connection.execute(
                 "DELETE FROM usp.ingest_minute WHERE ctid IN (SELECT ctid FROM usp.ingest_minute "
@@ -149,8 +158,17 @@ class Housekeeping:
             await connection.execute("SELECT pg_advisory_unlock($1, $2)", SLOT_LOCKS, slot)
 
 
-async def refresh(connection: Connection, registry: Registry) -> None:
-    """Read the registry, and say which of its devices nobody can understand."""
+async def refresh(connection: Connection, registry: Registry, teach: Teach | None = None) -> None:
+    """Read the registry; learn profiles that have come since, and say which devices nobody can understand."""
     without_profile = await registry.refresh(connection)
+    if without_profile and teach is not None:
+        try:
+            profiles, codecs = await asyncio.to_thread(teach)
+        except UspError as error:
+            log.error("profiles_not_read", error=str(error))  # noqa: TRY400 - whoever wrote the file needs no trace
+        else:
+            registry.learn(profiles, codecs)
+            await publish_profiles(connection, profiles)
+            without_profile = await registry.refresh(connection)
     if without_profile:
         log.error("devices_without_profile", count=len(without_profile), first=without_profile[:5])

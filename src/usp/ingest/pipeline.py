@@ -14,7 +14,7 @@ from usp.ingest.codecs import Codec, CodecRuntime, Decoded
 from usp.ingest.normalise import Normalised
 from usp.ingest.refusal import Refusal, Refused, shown
 from usp.ingest.registry import KnownDevice, Registry
-from usp.ingest.times import check_time
+from usp.ingest.times import FUTURE_TOLERANCE, check_time
 from usp.ingest.uplinks import Opened, decode, fields_of, merged, radio_data
 from usp.models.reasons import Reason
 
@@ -168,8 +168,9 @@ class Pipeline:
             door = REPLAY
             batch.understood.append(message.replay.rejection)
         batch.count_event(door, device.kind if device else "", event.kind)
-        if device is not None and event.restarted_at is not None:
-            batch.restart(device.id, event.restarted_at)
+        restarted = event.restarted_at
+        if device is not None and restarted is not None and restarted - message.received_at <= FUTURE_TOLERANCE:
+            batch.restart(device.id, restarted)
 
     # Items
 

@@ -45,10 +45,14 @@ class Registry:
 
     def __init__(self, profiles: Mapping[str, DeviceProfile], codecs: Mapping[str, Codec]) -> None:
         """`codecs` are the decoders of payload bytes, by profile."""
-        self._normalisers = {name: Normaliser(profile) for name, profile in profiles.items()}
-        self._codecs = codecs
+        self.learn(profiles, codecs)
         self._devices: dict[str, KnownDevice] = {}
         self._addresses: dict[Sender, list[_Tenure]] = {}
+
+    def learn(self, profiles: Mapping[str, DeviceProfile], codecs: Mapping[str, Codec]) -> None:
+        """Use these from the next refresh on."""
+        self._normalisers = {name: Normaliser(profile) for name, profile in profiles.items()}
+        self._codecs = codecs
 
     def find(self, sender: Sender, at: datetime | None = None) -> KnownDevice | None:
         """The device that spoke under this name or, at that time, under this address; a name goes before an alias."""

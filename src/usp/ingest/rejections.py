@@ -8,9 +8,13 @@ from usp.ingest.batch import RAW_LIMIT, Item, Rejection
 from usp.ingest.settled import Settled, Taken
 from usp.models.reasons import Reason
 
-#: Rejections kept whole for each address and reason; of an unknown address more, since they wait for a replay.
+#: Rejections kept whole for each address and reason; more of those that wait until somebody teaches the platform.
 KEPT = 1_000
-KEPT_UNKNOWN = 10_000
+KEPT_WAITING = 10_000
+_WAITING = frozenset((
+    Reason.UNKNOWN_DEVICE, Reason.NO_PROFILE, Reason.NO_CODEC, Reason.CODEC_FAILED, Reason.CODEC_LIMIT,
+    Reason.CODEC_TRIPPED,
+))  # fmt: skip
 
 _REJECTION_COLUMNS = (
     "received_at", "door", "topic", "address", "device", "dataset", "field", "reason", "detail",
@@ -41,7 +45,7 @@ async def write_rejections(connection: Connection, rejections: list[Rejection]) 
     kept = {(r["door"], r["address"], r["reason"]): r["kept"] for r in standing}
     records, tallies = [], []
     for key in keys:
-        limit = KEPT_UNKNOWN if key[2] == Reason.UNKNOWN_DEVICE else KEPT
+        limit = KEPT_WAITING if key[2] in _WAITING else KEPT
         keep = groups[key][: max(0, limit - kept.get(key, 0))]
         records += [_rejection_record(r) for r in keep]
         received = [r.item.received_at for r in groups[key]]

@@ -9,6 +9,7 @@ import structlog
 from usp.db import LOST, WRITER_ROLE, Connection, connect
 from usp.errors import DatabaseUnavailable, UspError
 from usp.ingest.writer import Writer
+from usp.models.tables import DEAD_AFTER_S
 
 log = structlog.get_logger()
 
@@ -64,11 +65,21 @@ class Session:
             self._connection = None
 
     async def leave(self) -> None:
-        """Take the worker out of the list and close; nothing of value is lost where that fails."""
+        """Give the slot back and close; nothing of value is lost where that fails.
+
+        The broker goes on queuing for the session of this slot, so the worker stays in the list, as one that is away,
+        until it is back or another has taken that queue over.
+        """
         if self._connection is None:
             return
         with suppress(*LOST):
-            await self._connection.execute("DELETE FROM usp.worker WHERE slot = $1", self.slot, timeout=2)
+            await self._connection.execute(
+                "UPDATE usp.worker SET connected = false, in_flight = 0, "
+                "heartbeat_at = now() - $2::float8 * interval '1 second' WHERE slot = $1",
+                self.slot,
+                DEAD_AFTER_S + 1,
+                timeout=2,
+            )
             await self._connection.close(timeout=2)
         self.drop()
 

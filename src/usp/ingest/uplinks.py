@@ -64,6 +64,8 @@ def fields_of(uplink: Uplink, decoded: Decoded | Refusal | None, device: KnownDe
         return uplink.fields
     if isinstance(decoded, Refusal):
         raise Refused(*decoded[:3])
+    if device.normaliser is None:
+        raise Refused(Reason.NO_PROFILE, f"The device asks for {device.profile!r}.")
     if decoded is None:
         sent = (uplink.payload or b"").hex()[:80]
         raise Refused(Reason.NO_CODEC, f"Got {sent} on port {uplink.port}; the profile is {device.profile!r}.")

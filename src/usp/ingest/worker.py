@@ -12,7 +12,7 @@ from usp.errors import SettingsError
 from usp.ingest.bridges import BRIDGES
 from usp.ingest.codecs import Codec, CodecRuntime
 from usp.ingest.committer import Committer
-from usp.ingest.housekeeping import Housekeeping, State, refresh
+from usp.ingest.housekeeping import Housekeeping, State, Teach, refresh
 from usp.ingest.mqtt import MqttSource
 from usp.ingest.packets import Received
 from usp.ingest.pipeline import Pipeline
@@ -55,18 +55,21 @@ class Worker:
         codecs: Mapping[str, Codec] = MappingProxyType({}),
         *,
         version: MqttVersion = MqttVersion.V5,
+        teach: Teach | None = None,
     ) -> None:
+        """`teach` reads profiles and codecs again, when a device asks for one that is not known."""
         self._brokers = parse_brokers(broker_url)
         self._profiles = profiles
         self._version = version
         self._arrived = asyncio.Event()
         self._stopping = asyncio.Event()
         self._registry = Registry(profiles, codecs)
+        self._teach = teach
         self._codecs = CodecRuntime()
         self._pipeline = Pipeline(BRIDGES, self._registry, self._codecs)
         self._session = Session(database_url, self._arrived.set)
         self._committer = Committer(self._session, self._stopping)
-        self._house = Housekeeping(database_url, self._registry, self._state, self._take_over)
+        self._house = Housekeeping(database_url, self._registry, self._state, self._take_over, teach)
         self._own: list[MqttSource] = []
         self._sources: list[MqttSource] = []
         self._waiting: deque[Received] = deque()
@@ -117,7 +120,7 @@ class Worker:
             try:
                 connection, _ = await self._session.ready()
                 await publish_profiles(connection, self._profiles)
-                await refresh(connection, self._registry)
+                await refresh(connection, self._registry, self._teach)
             except NoSlot:
                 raise
             except Exception as error:  # noqa: BLE001 - the table of verdicts decides
@@ -165,10 +168,16 @@ class Worker:
             await source.close()
             self._sources.remove(source)
 
-    def _unbroken_since(self, *, queued: bool) -> datetime | None:
-        """Since when nothing can have been missed. Of QoS 0 a broker keeps nothing for a client that is away."""
-        times = [source.unbroken_since if queued else source.connected_since for source in self._own]
-        return None if None in times else max(time for time in times if time is not None)
+    def _unbroken_since(self, messages: Sequence[Received]) -> datetime | None:
+        """Since when nothing can have been missed where these came from.
+
+        Of QoS 0 a broker keeps nothing for a client that is away.
+        """
+        queued = all(message.mid for message in messages)
+        came_by = {message.connection for message in messages}
+        sources = [source for source in self._sources if source.connection in came_by]
+        times = [source.unbroken_since if queued else source.connected_since for source in sources]
+        return max((time for time in times if time is not None), default=None) if None not in times else None
 
     def _holds(self, source: MqttSource) -> bool:
         held = (*self._waiting, *self._committing)
@@ -214,7 +223,7 @@ class Worker:
         """Write the messages, in as many transactions as their items need."""
         while messages:
             batch, count = await self._pipeline.next_batch(messages)
-            batch.unbroken_since = self._unbroken_since(queued=all(m.mid for m in messages[:count]))
+            batch.unbroken_since = self._unbroken_since(messages[:count])
             await self._committer.commit(batch)
             messages = messages[count:]
             await asyncio.sleep(0)
