@@ -42,7 +42,8 @@ async def rejection_stats(request: Request) -> Response:
     """How many wait (`open`), how many are `resolved`; and how many were `kept`, of how many there were (`total`).
 
     `open` and `resolved` are counted under today's reason, `kept` and `total` under the one at arrival; the first
-    1,000 of an address and reason are kept, 10,000 of those that wait to be understood. By day, only what was kept can be told.
+    1,000 of an address and reason are kept, 10,000 of those that wait to be understood. By day, only what was kept can
+    be told.
     """
     database = await _as_operator(request)
     texts = params.read(request.query_params.multi_items(), params.REJECTION_STATS, lists=())
