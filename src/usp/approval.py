@@ -12,7 +12,7 @@ from usp.db import Connection
 from usp.errors import RegistryError
 from usp.ingest.bridges.bridge import Sender
 from usp.ingest.replay import Replayer, ReplayRuns
-from usp.models.device import IDENTIFIER
+from usp.models.device import IDENTIFIER, device_mistakes
 from usp.models.reasons import Reason
 from usp.models.rejection import RejectionFilter
 from usp.models.tables import DEAD_AFTER_S
@@ -26,6 +26,9 @@ QUIET_S = 2.0
 #: They read the registry every 30 s in any case; what still comes as unknown after that has another cause.
 PATIENCE_S = 60.0
 _PAUSE_S = 0.25
+
+#: What waits of a registered device until its profile, or a codec that can be trusted, is there.
+NOT_UNDERSTOOD = (Reason.NO_PROFILE, Reason.NO_CODEC, Reason.CODEC_LIMIT, Reason.CODEC_TRIPPED)
 
 # A part that is missing is not what the whole device waits for.
 _WAITING = """
@@ -41,7 +44,10 @@ _NO_NAME = re.compile(r"[^a-z0-9]+")
 
 @dataclass
 class Taken:
-    """What became of what waited. `refused` stays, by today's reason; `left` was not reached in time."""
+    """What became of what waited. `resolved` is stored now, or stood there already.
+
+    `refused` stays, by today's reason; `left` was not reached in time.
+    """
 
     resolved: int = 0
     refused: Counter[str] = field(default_factory=Counter)
@@ -63,32 +69,37 @@ class Approval:
 
 @dataclass(frozen=True)
 class Waiting:
-    """Which rejections wait for a sender, or for a part of a device."""
+    """Which rejections wait for a sender, or for a part of a device.
+
+    Of `reasons` more may come while workers have not heard of the change. Of `also` only what waits already is taken
+    up: a device that still cannot be understood would never be done.
+    """
 
     address: str | None = None
     device: str | None = None
     part: str | None = None
     reasons: tuple[Reason, ...] = (Reason.UNKNOWN_DEVICE, Reason.RETIRED_DEVICE)
+    also: tuple[Reason, ...] = ()
 
-    async def ids(self, connection: Connection) -> list[int]:
-        """Their numbers, oldest first."""
+    async def ids(self, connection: Connection, *, more: bool = False) -> list[int]:
+        """Their numbers, oldest first; with `more` only of those reasons of which more may come."""
         query = f"SELECT r.id FROM {_WAITING} AND r.payload IS NOT NULL ORDER BY r.id"
-        records = await connection.fetch(query, *self._values())
+        records = await connection.fetch(query, *self._values(self.reasons if more else self.reasons + self.also))
         return [record["id"] for record in records]
 
     async def not_kept(self, connection: Connection) -> int:
         """How many cannot be taken up, since their bytes were not kept."""
         query = f"SELECT count(*) FROM {_WAITING} AND r.payload IS NULL"
-        large = await connection.fetchval(query, *self._values())
+        large = await connection.fetchval(query, *self._values(self.reasons + self.also))
         beyond = await connection.fetchval(
-            "SELECT sum(total - kept)::bigint FROM usp.rejection_tally WHERE address = $1 AND reason = $2",
+            "SELECT sum(total - kept)::bigint FROM usp.rejection_tally WHERE address = $1 AND reason = ANY($2)",
             self.address,
-            Reason.UNKNOWN_DEVICE,
+            [Reason.UNKNOWN_DEVICE, *self.also],
         )
         return int(large or 0) + int(beyond or 0)
 
-    def _values(self) -> tuple[Any, ...]:
-        return [*self.reasons], self.address, self.device, self.part
+    def _values(self, reasons: tuple[Reason, ...]) -> tuple[Any, ...]:
+        return [*reasons], self.address, self.device, self.part
 
 
 async def take_up(connection: Connection, replayer: Replayer, waiting: Waiting) -> Taken:
@@ -104,14 +115,14 @@ async def take_up(connection: Connection, replayer: Replayer, waiting: Waiting) 
         "SELECT EXISTS (SELECT FROM usp.worker WHERE heartbeat_at > now() - make_interval(secs => $1))", DEAD_AFTER_S
     )
     while True:
-        ids = [number for number in await waiting.ids(connection) if number not in seen]
+        ids = [number for number in await waiting.ids(connection, more=bool(seen)) if number not in seen]
         if ids and await _replay(replayer, ids, taken):
             seen.update(ids)
             quiet = clock()
         elif not ids and (not working or clock() - quiet >= QUIET_S):
             break
         if clock() - began > PATIENCE_S:
-            taken.left = len(set(await waiting.ids(connection)) - seen)
+            taken.left = len(set(await waiting.ids(connection, more=True)) - seen)
             break
         await asyncio.sleep(_PAUSE_S)
     taken.not_kept = await waiting.not_kept(connection)
@@ -173,7 +184,7 @@ def _waiting(sender: Sender, found: Candidate | None) -> Waiting:
     if found is not None and found.parent is not None:
         part = sender.address.removeprefix(f"{found.parent}-")
         return Waiting(device=found.parent, part=part, reasons=(Reason.UNKNOWN_DEVICE,))
-    return Waiting(address=sender.address)
+    return Waiting(address=sender.address, also=NOT_UNDERSTOOD)
 
 
 async def _candidate(connection: Connection, address: str) -> tuple[Candidate | None, Sender]:
@@ -216,6 +227,8 @@ def _name(standing: Standing, found: Candidate, wanted: str | None) -> str:
             raise RegistryError(f"{address} speaks under its own name; leave --name out.")
         return address
     if wanted is not None:
+        if not IDENTIFIER.fullmatch(wanted):
+            raise RegistryError(" ".join(mistake.text for mistake in device_mistakes({"name": wanted})))
         if wanted in standing.devices:
             given = f"`usp devices replace {wanted} --address {address_text(found.sender)}` gives it this address"
             raise RegistryError(f"{wanted} is another device; {given}.")

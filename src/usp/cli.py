@@ -268,7 +268,9 @@ def profiles_list() -> None:
 def profiles_check(
     file: Annotated[Path, typer.Argument(help="The profile, or the name of one that is there.", show_default=False)],
     payload: Annotated[str | None, typer.Option(help="Bytes of an uplink, in hex.", show_default=False)] = None,
-    port: Annotated[int, typer.Option(help="The uplink's port (fPort).", min=1, max=255)] = 1,
+    port: Annotated[
+        int | None, typer.Option(help="The uplink's port (fPort); without it 1.", min=1, max=255, show_default=False)
+    ] = None,
     message: Annotated[
         Path | None,
         typer.Option(
@@ -282,6 +284,8 @@ def profiles_check(
 
     if payload is not None and message is not None:
         raise typer.BadParameter("give either --payload or --message")
+    if port is not None and payload is None:
+        raise typer.BadParameter("--port goes with --payload")
     told = check(file, load_settings().profiles_dir, payload=payload, port=port, message=message)
     for line in told.lines:
         out.print(line, markup=False)

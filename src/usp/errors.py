@@ -25,6 +25,10 @@ class RegistryError(UspError):
     """The registry refuses this device, site or placement."""
 
 
+class ListError(RegistryError):
+    """The file is no list of devices or sites."""
+
+
 class ProfileError(UspError):
     """A device profile cannot be used."""
 

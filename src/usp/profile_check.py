@@ -37,7 +37,12 @@ class Told(NamedTuple):
 
 
 def check(
-    file: Path, directory: Path | None, *, payload: str | None = None, port: int = 1, message: Path | None = None
+    file: Path,
+    directory: Path | None,
+    *,
+    payload: str | None = None,
+    port: int | None = None,
+    message: Path | None = None,
 ) -> Told:
     """Everything there is to say of a profile, and of a payload or message under it.
 
@@ -49,14 +54,20 @@ def check(
     if profile is None:
         return Told([str(mistake) for mistake in mistakes], fine=False)
     codec = None if profile.codec is None else load_codec(profile, file.parent, directory)
+    if codec is not None and (wrong := asyncio.run(_check_script(codec))):
+        return Told([f"{codec.name}: {wrong}"], fine=False)
     told = Told([], fine=True)
     if payload is not None:
         try:
-            told = asyncio.run(check_payload(profile, codec, _bytes(payload), port))
+            told = asyncio.run(check_payload(profile, codec, _bytes(payload), port or 1))
         except ValueError:
             told = Told([f"The payload {payload!r} is no hex, such as 0100e20229."], fine=False)
     elif message is not None:
-        told = asyncio.run(check_message(profile, codec, message.read_bytes()))
+        try:
+            text = message.read_bytes()
+        except OSError as error:
+            return Told([f"The message cannot be read: {message}: {error.strerror}."], fine=False)
+        told = asyncio.run(check_message(profile, codec, text))
     return Told(["ok", *summary(profile), *told.lines], told.fine)
 
 
@@ -152,6 +163,16 @@ def _topic(message: Any) -> str | None:
         eui = info.get("devEui") or "0" * 16
         return f"application/{info.get('applicationId') or 'id'}/device/{eui}/event/up"
     return None
+
+
+async def _check_script(codec: Codec) -> str:
+    """What is wrong with a script before any payload comes; nothing where it can be read."""
+    runtime = CodecRuntime()
+    try:
+        refusal = await asyncio.wait_for(runtime.check(codec), 30)
+    finally:
+        await runtime.close()
+    return "" if refusal is None else refusal.detail
 
 
 async def _check_bytes(profile: DeviceProfile, codec: Codec | None, frame: Frame, at: Time) -> Told:

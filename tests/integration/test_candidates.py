@@ -4,7 +4,7 @@ import asyncio
 import base64
 import logging
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
@@ -16,8 +16,9 @@ from paho.mqtt.client import Client
 from paho.mqtt.enums import CallbackAPIVersion
 from tests.integration.test_ingest import eventually, running
 
-from usp.approval import approve, slug
+from usp.approval import QUIET_S, Waiting, approve, slug, take_up
 from usp.candidates import candidates
+from usp.db import WRITER_ROLE, connect
 from usp.embedded import Mosquitto
 from usp.errors import RegistryError
 from usp.ingest.registry import publish_profiles
@@ -25,6 +26,7 @@ from usp.ingest.replay import Replayer
 from usp.ingest.worker import Worker
 from usp.models.device import Device, Site
 from usp.models.profile import DeviceProfile, PartRule
+from usp.models.rejection import Progress, RejectionFilter
 from usp.profiles import load_codecs, load_profiles
 from usp.registry import bring_in_devices, bring_in_sites
 
@@ -36,8 +38,8 @@ START = datetime(2026, 3, 1, 10, tzinfo=UTC)
 
 @pytest.fixture(scope="module", autouse=True)
 def quiet() -> Iterator[None]:
-    """The worker beside the command must not speak into its output."""
-    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
+    """The worker beside the command, and the replay in it, must not speak into its output."""
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("usp.log.configure_logging", lambda _: None)
         yield
@@ -143,7 +145,7 @@ async def test_no_frame_is_lost_on_the_way_to_approval(
         0,
         f"{name} is registered: a parking_sensor with profile {profile}, open; it speaks as {address}.",
     )
-    assert " are stored." in output
+    assert " taken up." in output
     await sending
     await eventually(stored(db, name), 250)
     assert await waiting(db, address)() == 0
@@ -191,6 +193,9 @@ async def test_a_candidate_shows_all_that_is_known(usp: Any, publish: Any, db: A
     assert found["Sensor_17"]["suggestions"][0] == {"profile": "native-parking-sensor", "known": 1, "fields": 1}
     assert found["things_stack:parking/bay-9"]["model"] == "bosch tps110"
     status, output = await usp("devices", "candidates")
+    rows = [line.split("\t") for line in output.splitlines()]
+    assert rows[0][-1] == "tags"
+    assert {row[0]: row[-1] for row in rows}[eui] == "via=Bligny"
     assert "port 1: 01" in output
     assert "laeq=61.5 temperature=20 lamp=3" in output
 
@@ -206,7 +211,7 @@ async def test_what_stays_refused_is_told(usp: Any, publish: Any, db: Any) -> No
     await eventually(waiting(db, "bay-new-2"), 3)
     status, output = await usp("devices", "approve", "bay-new-2", "--profile", "native-parking-sensor")
     assert status == 0
-    assert "3 items had waited: 1 are stored; 2 stay refused: 1 no_known_field, 1 too_old." in output
+    assert "3 items had waited: 1 taken up; 2 stay refused: 1 no_known_field, 1 too_old." in output
 
 
 async def test_a_name_that_cannot_be_ours_becomes_another(usp: Any, publish: Any, db: Any) -> None:
@@ -230,6 +235,9 @@ async def test_a_name_that_cannot_be_ours_becomes_another(usp: Any, publish: Any
         ("bay-new-3", ("--site", "nowhere"), "there is no site 'nowhere'"),
         ("bay-new-3", ("--lon", "9.2"), "lon and lat go together"),
         ("bay-new-3", ("--kind", "lamppost"), "is for a parking_sensor, and this is a lamppost"),
+        ("bay-new-3", ("--kind", "indoor_sensor"), "is for a parking_sensor, and this is an indoor_sensor"),
+        ("A84041FFFF0000D1", ("--name", "Bad_Name"), "device 'Bad_Name' is no identifier"),
+        ("A84041FFFF0000D1", ("--name", "air e1"), "device 'air e1' is no identifier"),
         ("A84041FFFF0000D1", ("--name", "taken"), "`usp devices replace taken --address a84041ffff0000d1` gives it"),
     ],
 )
@@ -266,7 +274,7 @@ async def test_hardware_is_swapped_by_time(usp: Any, publish: Any, db: Any) -> N
     assert (status, output) == (
         0,
         f"bay-swap: address: {old} -> {new}, since {at.isoformat()}.\n"
-        "3 items had waited: 2 are stored; 1 stay refused: 1 unknown_device.\n",
+        "3 items had waited: 2 taken up; 1 stay refused: 1 unknown_device.\n",
     )
     await asyncio.sleep(0.3)
     for number in (96, 102):
@@ -293,7 +301,7 @@ async def test_a_retired_device_is_refused_until_that_is_undone(usp: Any, publis
     assert status == 1
     assert "`usp devices retire bay-gone --undo` takes that back" in output
     status, output = await usp("devices", "retire", "bay-gone", "--undo")
-    assert (status, output.splitlines()[1]) == (0, "2 items had waited: 2 are stored.")
+    assert (status, output.splitlines()[1]) == (0, "2 items had waited: 2 taken up.")
     assert await stored(db, "bay-gone")() == 4
 
 
@@ -341,6 +349,63 @@ async def test_parts_of_a_device_are_candidates(db: Any, database_url: str) -> N
         assert (done.name, done.device["parent"], done.taken.resolved) == (found.address, "station-1", 1)
     assert await db.fetchval("SELECT count(*) FROM open.charging WHERE device LIKE 'station-1-_'") == 2
     assert not [c for c in await candidates(db, profiles) if c.parent == "station-1"]
+
+
+async def keep(db: Any, address: str, at: int, reason: str = "unknown_device", device: str | None = None) -> None:
+    """Keep an item of a parking sensor as a worker would that refuses it."""
+    item = orjson.dumps({"time": at, "occupied": True})
+    await db.execute(
+        "INSERT INTO usp.rejection (received_at, door, topic, address, device, dataset, field, reason, detail, "
+        "whole_item, payload, payload_length) VALUES (now(), 'mqtt', 'usp/v1/' || $1 || '/up', $1, "
+        "(SELECT id FROM usp.device WHERE name = $5), '', '', $3, '', true, $2, $4)",
+        address, item, reason, len(item), device,
+    )  # fmt: skip
+
+
+class Overtaken(Replayer):
+    """While it has just taken up what waits, a worker that has not read the registry yet refuses one more."""
+
+    late: asyncio.Task[None] | None = None
+    db: Any = None
+
+    async def replay(self, chosen: RejectionFilter, *, dry_run: bool = False) -> AsyncGenerator[Progress]:
+        """Take up, and let one more come a little later."""
+        async for progress in super().replay(chosen, dry_run=dry_run):
+            yield progress
+        self.late = self.late or asyncio.create_task(self._one_more())
+
+    async def _one_more(self) -> None:
+        await asyncio.sleep(QUIET_S / 2)
+        await keep(self.db, "bay-late", 1772359260)
+
+
+async def test_a_frame_that_a_worker_refuses_after_the_first_look_is_taken_up(db: Any, database_url: str) -> None:
+    """The command waits until workers must have heard of the device, and looks again."""
+    await bring_in_devices(db, [Device(name="bay-late", kind="parking_sensor")])
+    await keep(db, "bay-late", 1772359200)
+    replayer = Overtaken(database_url, PROFILES, CODECS)
+    connection = await connect(database_url, role=WRITER_ROLE, application="test")
+    try:
+        replayer.db = db
+        taken = await take_up(connection, replayer, Waiting(address="bay-late"))
+    finally:
+        await connection.close()
+    assert replayer.late is not None
+    await replayer.late
+    assert (taken.resolved, taken.left) == (2, 0)
+
+
+async def test_what_was_not_understood_is_taken_up_by_an_approval(usp: Any, db: Any) -> None:
+    """Its profile or its codec may be there by now; what had been stored already is taken up, not stored again."""
+    await bring_in_devices(db, [Device(name="bay-mute", kind="parking_sensor")])
+    for number, reason in enumerate(("no_profile", "no_codec", "codec_limit", "codec_tripped", "unknown_device")):
+        await keep(db, "bay-mute", 1772359200 + number // 2, reason, None if reason == "unknown_device" else "bay-mute")
+    await keep(db, "bay-mute", 1772359200, "bad_frame", "bay-mute")
+    words = ("devices", "approve", "bay-mute", "--profile", "native-parking-sensor")
+    status, output = await usp(*words)
+    assert (status, output.splitlines()[1:]) == (0, ["5 items had waited: 5 taken up."])
+    assert await stored(db, "bay-mute")() == 3
+    assert await waiting(db, "bay-mute", "bad_frame")() == 1
 
 
 async def test_a_page_can_do_the_same(db: Any, replayer: Replayer, publish: Any) -> None:

@@ -21,8 +21,10 @@ from usp.registry import (
     read_sites,
 )
 from usp.registry.addresses import address_text, parse_address
+from usp.registry.devices import bring_in_device_records
 from usp.registry.lifecycle import move, restore, retire
 from usp.registry.lifecycle import replace as replace_hardware
+from usp.registry.outcome import Record
 
 LAMP = Device(name="lamp-1", kind="lamppost", profile="native-lamppost", site="square", lon=9.2, lat=45.4)
 SQUARE = Site(name="square", title="Square", lon=9.2, lat=45.4)
@@ -84,6 +86,7 @@ async def test_one_bad_line_leaves_the_registry_as_it_was(registry: Any, change:
         ("Lamp,lamppost,p,,,,", "line 2: device 'Lamp' is no identifier"),
         ("lamp-1,lamp,p,,,,", "line 2: kind 'lamp' is none of lamppost"),
         ("lamp-1,lamppost,p,fast,,,", "line 2: category 'fast' of a lamppost; it takes none"),
+        ("meter-1,energy_meter,p,fast,,,", "line 2: category 'fast' of an energy_meter; it takes main"),
         ("lamp-1,lamppost,p,,45.4,,", "line 2: lon and lat go together"),
         ("lamp-1,lamppost,p,,45.4,99.2,", "line 2: lon 45.4, lat 99.2 is no position; are they swapped"),
         ("lamp-1,lamppost,p,,east,45,", "line 2: 'east' is no number; degrees are written 9.1897"),
@@ -131,6 +134,10 @@ async def tenures(db: Any, device: str) -> list[tuple[Any, ...]]:
         ("A8-40-41-FF-FF-00-00-01", "lorawan", EUI_1, EUI_1),
         ("a8:40:41:ff:ff:00:00:01", "lorawan", EUI_1, EUI_1),
         (" A84041 FFFF 000001 ", "lorawan", EUI_1, EUI_1),
+        ("A8.40.41.FF.FF.00.00.01", "lorawan", EUI_1, EUI_1),
+        ("A84041FF_FF000001", "lorawan", EUI_1, EUI_1),
+        ("0xA84041FFFF000001", "lorawan", EUI_1, EUI_1),
+        ("lorawan:0XA84041FFFF000001", "lorawan", EUI_1, EUI_1),
         ("LoRaWAN:A84041FFFF000001", "lorawan", EUI_1, EUI_1),
         # A spreadsheet would make 7.07696E+15 of the first and 0 of the second.
         ("7076960000001234", "lorawan", "7076960000001234", "lorawan:7076960000001234"),
@@ -138,6 +145,9 @@ async def tenures(db: Any, device: str) -> list[tuple[Any, ...]]:
         ("things_stack:parking/bay-1", "things_stack", "parking/bay-1", "things_stack:parking/bay-1"),
         ("Sensor_17", "", "Sensor_17", "Sensor_17"),
         ("native:A84041FFFF000001", "", "A84041FFFF000001", "native:A84041FFFF000001"),
+        ("native:A84041FFFF", "", "A84041FFFF", "native:A84041FFFF"),
+        ("cafe_1", "", "cafe_1", "cafe_1"),
+        ("Facade_lamps_17", "", "Facade_lamps_17", "Facade_lamps_17"),
     ],
 )
 def test_an_address_is_read_as_people_write_it(text: str, network: str, address: str, written: str) -> None:
@@ -152,7 +162,15 @@ def test_an_address_is_read_as_people_write_it(text: str, network: str, address:
     [
         ("7.07696E+15", "a spreadsheet has made a number of it"),
         ("7,07696E+15", "a spreadsheet has made a number of it"),
-        ("A8-40-41-FF-FF-00-00", "has 14 hexadecimal digits; a devEUI has 16"),
+        ("1.23456789012E+10", "a spreadsheet has made a number of it"),
+        ("1.234567890123E12", "a spreadsheet has made a number of it"),
+        ("A8-40-41-FF-FF-00-00", "has 14 of 16 hexadecimal digits; write native:A8-40-41-FF-FF-00-00 if it is a name"),
+        ("A84041FFFF", "is no devEUI: it has 10 of 16 hexadecimal digits"),
+        ("0xA84041FFFF00000", "is no devEUI: it has 15 of 16 hexadecimal digits"),
+        (
+            "A84041FFFF00000G",
+            "is no devEUI: 'G' is no hexadecimal digit; write native:A84041FFFF00000G if it is a name",
+        ),
         ("lorawan:bay-1", "is no devEUI"),
         ("thing_stack:a/b", "did you mean things_stack"),
         ("parking/bay-1", "it is things_stack:parking/bay-1"),
@@ -253,3 +271,12 @@ async def test_a_correction_leaves_no_trace_of_the_old_place(registry: Any) -> N
     assert (outcome.what, outcome.detail) == ("changed", "lon: 9.2 -> 9.25")
     places = await registry.fetch("SELECT lon, valid FROM usp.placement")
     assert [(p["lon"], p["valid"].lower, p["valid"].upper) for p in places] == [(9.25, None, None)]
+
+
+@pytest.mark.parametrize("name", ["Bad_Name", "air e1", "x", ""])
+async def test_a_row_with_a_wrong_name_is_refused_and_not_passed_over(registry: Any, name: str) -> None:
+    """Also where nobody has looked at its columns before."""
+    report = await bring_in_device_records(registry, [Record("", {"name": name, "kind": "lamppost"})])
+    assert [(outcome.what, outcome.mistakes[0].column) for outcome in report.outcomes] == [("refused", "name")]
+    with pytest.raises(RegistryError, match=r"no identifier|name is missing"):
+        report.require()

@@ -7,7 +7,7 @@ from typing import Any
 import orjson
 import pytest
 
-from usp.errors import RegistryError
+from usp.errors import ListError
 from usp.registry.columns import DEVICES, SITES
 from usp.registry.files import read_records
 
@@ -63,7 +63,8 @@ def test_a_spreadsheet_may_write_as_it_likes(here: Path, content: str | bytes) -
     ("name", "content", "message"),
     [
         ("d.csv", "name,devEUI,lattitude\n", "'deveui' is not known, did you mean 'address'.*'lattitude'.*mean 'lat'"),
-        ("d.csv", "name,kind,kind\n", "column 'kind' is there twice"),
+        ("d.csv", "longitude,name\n", "'longitude' is not known, did you mean 'lon'\\?$"),
+        ("d.csv", "name,kind,kind\n", "column 'kind' is there twice\\.$"),
         ("d.csv", "kind,profile\n", "there is no column 'name'"),
         ("d.csv", "", "is empty; its first line names the columns"),
         (
@@ -90,8 +91,9 @@ def test_a_spreadsheet_may_write_as_it_likes(here: Path, content: str | bytes) -
 )
 def test_a_file_that_cannot_be_read_is_told_why(here: Path, name: str, content: str | bytes, message: str) -> None:
     """What is wrong with all of it, and what would be right."""
-    with pytest.raises(RegistryError, match=message):
+    with pytest.raises(ListError, match=message) as refused:
         read_records(written(here, name, content), DEVICES)
+    assert str(refused.value).startswith(f"The file is no list of devices or sites. {here / name}")
 
 
 # Importing
@@ -140,7 +142,7 @@ async def test_every_mistake_of_every_row_is_told(empty: Any, usp: Any, here: Pa
     status, output = await usp("devices", "import", path)
     assert status == 1
     assert sum(map(len, MISTAKES.values())) == sum("devices.csv, line " in line for line in output.splitlines())
-    assert "7 rows are refused; nothing was written." in output
+    assert "devices: would be 2 added, 7 refused; 0 unchanged.\n7 rows are refused; nothing was written." in output
     assert await empty.fetchval("SELECT count(*) FROM usp.device") == 0
 
 

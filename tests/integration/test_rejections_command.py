@@ -64,6 +64,9 @@ async def test_list_takes_filters(street: Street) -> None:
     (line,) = done.stdout.splitlines()
     told = json.loads(line)
     assert (told["reason"], told["payload"]) == ("bad_time", '{"time":"noon"}')
+    as_in_the_api = {"--since": "--from", "--until": "--to"}
+    again = await usp(street, "list", *(as_in_the_api.get(word, word) for word in words), "--json")
+    assert again.stdout == done.stdout
     assert (await usp(street, "list", "--resolved")).stdout.count("\n") == 1
 
 

@@ -141,7 +141,15 @@ def test_a_status_is_the_battery() -> None:
 
 
 @pytest.mark.parametrize(
-    "changes", [{"externalPowerSource": True}, {"batteryLevelUnavailable": True}, {"batteryLevel": "full"}]
+    "changes",
+    [
+        {"externalPowerSource": True},
+        {"batteryLevelUnavailable": True},
+        {"batteryLevel": "full"},
+        {"batteryLevel": 0},
+        {"batteryLevel": ABSENT},
+        {"batteryLevel": ABSENT, "externalPowerSource": ABSENT, "batteryLevelUnavailable": ABSENT},
+    ],
 )
 def test_a_status_without_a_battery_is_an_event(changes: dict[str, Any]) -> None:
     """A device on mains has no battery at 0 %."""

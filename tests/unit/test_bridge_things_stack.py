@@ -68,9 +68,10 @@ def test_a_battery_is_stored_when_it_was_told() -> None:
     assert "battery" not in content({"last_battery_percentage.value": None}).health
 
 
-def test_a_foreign_network_may_keep_its_signal_quality_to_itself() -> None:
+@pytest.mark.parametrize("told", [{"message_id": "01"}, {}])
+def test_a_foreign_network_may_keep_its_signal_quality_to_itself(told: dict[str, Any]) -> None:
     """What Packet Broker does not tell is not 0 dBm."""
-    foreign = {"gateway_ids": {"gateway_id": "packetbroker"}, "packet_broker": {"message_id": "01"}}
+    foreign = {"gateway_ids": {"gateway_id": "packetbroker"}, "packet_broker": told}
     assert content({"rx_metadata": [foreign]}).health == {"frame_counter": 14.0, "battery": 90.118576}
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from usp.errors import CodecError
-from usp.ingest.codecs import Codec, CodecRuntime, Decoded, Frame
+from usp.ingest.codecs import BUILT_IN, Codec, CodecRuntime, Decoded, Frame
 from usp.ingest.codecs.codec import MAX_SCRIPT
 from usp.ingest.refusal import Refusal
 from usp.models.reasons import Reason
@@ -227,7 +227,10 @@ async def test_warnings_come_beside_the_data(runtime: CodecRuntime) -> None:
         ("", "The script has none of the functions decodeUplink, Decoder and Decode."),
         ("throw new Error('at the top')", "Error: at the top (line 1)"),
         ("var x = {};\nx.y.z()", "TypeError: cannot read property 'z' of undefined (line 2)"),
-        ("} evil(); function f() {", "SyntaxError: Unexpected identifier 'evil' (line 1)"),
+        ("} evil(); function f() {", "SyntaxError: unexpected token in expression: '}' (line 1, column 1)"),
+        ("var a = 1;\n  retrun a;", "SyntaxError: expecting ';' (line 2, column 10)"),
+        ("export var a = 1;\n  retrun a;", "SyntaxError: expecting ';' (line 2, column 10)"),
+        ("function decodeUplink(i) {\n  return { data:\n", "SyntaxError: unexpected token in expression: '' (line 3"),
         ("require('fs')", 'Error: There is no module "fs"; codecs may require buffer, base64-js and ieee754.'),
     ],
 )
@@ -236,6 +239,44 @@ async def test_a_codec_that_fails_says_why(runtime: CodecRuntime, script: str, w
     found = await detail(runtime, script)
     assert found.startswith(words[:60])
     assert len(found) < 600
+
+
+@pytest.mark.parametrize(
+    ("script", "line"),
+    [
+        ("function decodeUplink(i) {\n  return { data: { n: Buffer.from(i.bytes).readUInt32BE(9) } };\n}", " (line 2)"),
+        (
+            "function decodeUplink(i) {\n  i.bytes.map(function () { Buffer.from([]).swap16.call([1]) });\n}",
+            " (line 2)",
+        ),
+        ("var decodeUplink = Buffer.from([1]).readUInt32BE.bind(Buffer.from([1]), 9);", ""),
+    ],
+)
+async def test_only_lines_of_the_script_are_told(runtime: CodecRuntime, script: str, line: str) -> None:
+    """Where what we give a script throws, the line is the script's that called it, or none."""
+    found = await detail(runtime, script)
+    assert found.partition(" (line ")[1:] == (line[:7], line[7:]), found
+
+
+async def test_a_script_is_checked_without_a_frame(runtime: CodecRuntime) -> None:
+    """What is wrong with it is known before the first payload, with its line and column."""
+    assert await runtime.check(Codec.of("a.js", "function decodeUplink() { throw 1 }")) is None
+    assert await runtime.check(BUILT_IN["cayenne_lpp"]) is None
+    assert await runtime.check(Codec.of("b.js", "\nretrun 5")) == Refusal(
+        Reason.CODEC_FAILED, "SyntaxError: expecting ';' (line 2, column 8)"
+    )
+
+
+async def test_changes_of_what_is_built_in_last_for_2000_frames(runtime: CodecRuntime) -> None:
+    """As docs/codecs.md says: then the codec begins in a new context."""
+    script = """Array.prototype.seen = ([].seen || 0) + 1;
+        function decodeUplink() { return { data: { seen: [].seen } } }"""
+    results = await runtime.decode(Codec.of("seen.js", script), [Frame(b"", 1, AT)] * 4_100)
+    assert [r.data["seen"] for r in results if isinstance(r, Decoded) and isinstance(r.data, dict)] == [
+        *range(1, 2_001),
+        *range(1, 2_001),
+        *range(1, 101),
+    ]
 
 
 async def test_ordinary_errors_trip_nothing(runtime: CodecRuntime) -> None:

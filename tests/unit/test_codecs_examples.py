@@ -107,8 +107,10 @@ def test_without_a_port_there_is_none() -> None:
         ("a.yaml", "a: 1", r"none of the three forms of examples \(KeyError: 'uplinkDecoder'\)"),
         ("a.json", "[{]", "while parsing"),
         ("a.json", "[1]", "none of the three forms"),
-        ("a.jsonl", "{", "Expecting"),
-        ("a.jsonl", '{"hex": "0"}', "none of the three forms"),
+        ("a.jsonl", "{", ":1:2: This is no JSON: Expecting"),
+        ("a.jsonl", '{"hex": "00", "expect": {}}\n{"hex": }\n', ":2:9: This is no JSON: Expecting value"),
+        ("a.jsonl", '{"hex": "00", "expect": {}}\n\n{"hex": "0g"}', ":3: '0g' is no hex, such as 0100e20229"),
+        ("a.jsonl", '{"hex": 5}', r":1: This has none of the three forms of examples \(TypeError"),
         ("a.jsonl", '{"hex": "00"}', r"none of the three forms of examples \(KeyError: 'expect'\)"),
     ],
 )

@@ -23,6 +23,11 @@ FRAME = Frame(bytes.fromhex("0102ff"), 7, AT)
 GOOD = Codec.of("good.js", "function decodeUplink(i) { return { data: { n: i.bytes.length } } }")
 #: Hangs in the engine's own code, where it does not ask its clock.
 HANG = "function decodeUplink() { Array.prototype.reverse.call({ length: 2 ** 53 - 2 }) }"
+#: Would run while it is read, were it taken for a function's body.
+LEAVING = "}); (function () { while (1) { } })(); (function () {"
+#: Take too much of the stack or too long to be read.
+DEEP_SOURCE = f"function decodeUplink() {{ return {'(' * 50_000}1{')' * 50_000} }}"
+SLOW_SOURCE = "import {\n" * 100_000
 LOOP = "function decodeUplink(i) { if (i.bytes[0]) for (;;); return { data: {} } }"
 
 
@@ -89,14 +94,22 @@ HOSTILE: dict[str, tuple[str, Reason, str]] = {
     "balloon": ("function decodeUplink() { const a = []; for (;;) a.push(new Array(1e4).fill(1)) }", LIMIT, ""),
     "balloon of text": (
         "function decodeUplink() { let s = 'x'; for (;;) s += s + 'y' }",
-        FAILED,
+        LIMIT,
         "InternalError: string",
     ),
+    "balloon of repeats": (decoding("'x'.repeat(2 ** 30)"), LIMIT, "RangeError: invalid string length (line 1)"),
+    "balloon of digits": (decoding("String(2n ** 10n ** 9n)"), LIMIT, "RangeError: BigInt is too large"),
+    "balloon of more digits": ("function decodeUplink() { let b = 3n; for (;;) b *= b }", LIMIT, ""),
     "balloon of bytes": (decoding("new Uint8Array(1e9)"), LIMIT, MEMORY),
-    "recursion": ("function decodeUplink() { return decodeUplink() + 1 }", FAILED, "RangeError: Maximum call"),
+    "recursion": ("function decodeUplink() { return decodeUplink() + 1 }", LIMIT, "RangeError: Maximum call"),
+    "recursion in normalizeUplink": (
+        decoding("1") + "function normalizeUplink() { return normalizeUplink() + 1 }",
+        LIMIT,
+        "RangeError: Maximum call",
+    ),
     "recursion in toJSON": (
         "function decodeUplink() { const x = { toJSON() { return JSON.stringify(x) } }; return { data: x } }",
-        FAILED,
+        LIMIT,
         "RangeError: Maximum call",
     ),
     "circle": ("function decodeUplink() { const x = {}; x.x = x; return { data: x } }", FAILED, "TypeError: circular"),
@@ -104,15 +117,18 @@ HOSTILE: dict[str, tuple[str, Reason, str]] = {
     "1 MB": (decoding("'x'.repeat(1e6)"), LIMIT, "Its output has 1,000,018 characters; 262,144 are allowed."),
     "deep": (
         "function decodeUplink() { let x = {}; for (let i = 0; i < 100; i++) x = [x]; return { data: x } }",
-        FAILED,
+        LIMIT,
         "Its output is nested more than 32 deep.",
     ),
     "very deep": (
         "function decodeUplink() { let x = {}; for (let i = 0; i < 1e4; i++) x = [x]; return { data: x } }",
-        FAILED,
-        "",
+        LIMIT,
+        "RangeError: Maximum call",
     ),
-    "deep source": (f"function decodeUplink() {{ return {'(' * 50_000}1{')' * 50_000} }}", FAILED, ""),
+    "deep source": (DEEP_SOURCE, LIMIT, "RangeError: Maximum call"),
+    "slow source": (SLOW_SOURCE, LIMIT, TIME),
+    "leaving the function": (LEAVING, FAILED, "SyntaxError: unexpected token in expression: '}' (line 1, column 1)"),
+    "leaving a module": (f"export var a = 1; {LEAVING}", FAILED, "SyntaxError: unexpected token in expression: '}'"),
     "thrown proxy": (
         "function decodeUplink() { throw new Proxy({}, { get() { throw 1 }, getPrototypeOf() { throw 2 } }) }",
         FAILED,
@@ -230,6 +246,99 @@ async def test_a_slow_codec_is_not_given_the_day() -> None:
     assert results[-1].detail == "100 frames took longer than 0.40 s together."
     assert list(runtime.tripped) == ["slow.js"]
     await runtime.close()
+
+
+async def test_a_pause_of_the_machine_is_not_the_codecs() -> None:
+    """Time in which the process stands still is charged to nobody."""
+    runtime = CodecRuntime(Limits(call=(0.25, 0.001)))
+    script = "function decodeUplink() { const until = Date.now() + 1; while (Date.now() < until); return { data: {} } }"
+    codec = Codec.of("busy.js", script)
+    await runtime.decode(codec, [FRAME])
+    decoding_all = asyncio.create_task(runtime.decode(codec, [FRAME] * 600))
+    await asyncio.sleep(0.1)
+    os.kill(child_of(runtime).pid, signal.SIGSTOP)
+    await asyncio.sleep(1.2)
+    os.kill(child_of(runtime).pid, signal.SIGCONT)
+    assert await decoding_all == [Decoded({})] * 600
+    assert runtime.tripped == {}
+    await runtime.close()
+
+
+async def test_a_codec_of_some_milliseconds_may_take_them(runtime: CodecRuntime) -> None:
+    """Frames far below their own limit do not break that of their batch."""
+    slow = "function decodeUplink() { const until = Date.now() + 3; while (Date.now() < until); return { data: {} } }"
+    assert await runtime.decode(Codec.of("slow.js", slow), [FRAME] * 400) == [Decoded({})] * 400
+    assert runtime.tripped == {}
+
+
+@pytest.mark.parametrize(
+    "script",
+    [
+        "function decodeUplink(i) { return decodeUplink(i) }",
+        "function decodeUplink() { let x = {}; for (let i = 0; i < 100; i++) x = [x]; return { data: x } }",
+        DEEP_SOURCE,
+        SLOW_SOURCE,
+    ],
+    ids=["recursion", "deep output", "deep source", "slow source"],
+)
+async def test_every_limit_of_the_engine_trips(script: str) -> None:
+    """Three in a row, and the codec is left alone; it is tried again after that, whatever the limit was."""
+    runtime = CodecRuntime(Limits(pause=(0.2, 10.0)))
+    codec = Codec.of("deep.js", script)
+    reasons = [getattr(r, "reason", None) for r in await runtime.decode(codec, [FRAME] * 5)]
+    assert reasons == [*["codec_limit"] * 3, *["codec_tripped"] * 2]
+    await asyncio.sleep(0.25)
+    assert [getattr(r, "reason", None) for r in await runtime.decode(codec, [FRAME])] == ["codec_limit"]
+    await runtime.close()
+
+
+async def test_an_output_too_deep_to_be_read_is_too_deep() -> None:
+    """With a larger stack a script gets deeper than a reader of JSON goes."""
+    runtime = CodecRuntime(Limits(stack=1024 * 1024))
+    script = "function decodeUplink() { let x = '1'; for (let i = 0; i < 1100; i++) x = [x]; return { data: x } }"
+    (result,) = await runtime.decode(Codec.of("deep.js", script), [FRAME])
+    assert result == Refusal(LIMIT, "Its output is nested more than 32 deep.")
+    await runtime.close()
+
+
+async def test_what_lies_between_broken_limits_is_decoded(runtime: CodecRuntime) -> None:
+    """An output that is too deep costs its own frame alone."""
+    script = """function decodeUplink(i) {
+        let x = {}; for (let n = 0; n < i.bytes[0]; n++) x = [x]; return { data: { x } }
+    }"""
+    frames = [Frame(bytes([n]), 1, AT) for n in (1, 99, 1, 99, 1)]
+    results = await runtime.decode(Codec.of("some.js", script), frames)
+    assert [getattr(r, "reason", None) for r in results] == [None, "codec_limit", None, "codec_limit", None]
+
+
+async def test_others_wait_a_moment_for_a_script_that_cannot_be_read(runtime: CodecRuntime) -> None:
+    """Reading a script is bounded as well, to some tenths of a second."""
+    await runtime.decode(GOOD, [FRAME])
+    waits = []
+    for number in range(3):  # others may be busy on the machine
+        began = time.monotonic()
+        reading = runtime.check(Codec.of("slow.js", f"// {number}\n{SLOW_SOURCE}"))
+        refusal, decoded = await asyncio.gather(reading, runtime.decode(GOOD, [FRAME]))
+        assert refusal == Refusal(LIMIT, TIME)
+        assert decoded == [Decoded({"n": 3})]
+        waits.append(time.monotonic() - began)
+    assert min(waits) < 0.8
+
+
+async def test_a_single_frame_is_not_blamed_for_a_death(runtime: CodecRuntime, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The child may have been killed by anybody: a frame that was alone in it is tried again."""
+    ask = process.Child.ask
+    deaths: list[int] = []
+
+    async def killed_once(self: process.Child, head: str, body: bytes, timeout: float) -> bytes:  # noqa: ASYNC109
+        if head.startswith("run") and not deaths:
+            deaths.append(self.pid)
+            os.kill(self.pid, signal.SIGKILL)
+        return await ask(self, head, body, timeout)
+
+    monkeypatch.setattr(process.Child, "ask", killed_once)
+    assert await runtime.decode(GOOD, [FRAME]) == [Decoded({"n": 3})]
+    assert len(deaths) == 1
 
 
 async def test_others_are_served_meanwhile(runtime: CodecRuntime) -> None:

@@ -105,6 +105,14 @@ def test_a_codec_that_fails_is_told(folder: Path) -> None:
     assert check("acme.yaml", "--payload", "xyz")[1][-1] == "The payload 'xyz' is no hex, such as 0100e20229."
 
 
+def test_a_script_that_cannot_be_read_is_told_without_a_payload(folder: Path) -> None:
+    """With line and column, and exit status 1."""
+    (folder / "acme.js").write_text("function decodeUplink(i) {\n  retrun {};\n}\n")
+    told = ["acme.js: SyntaxError: expecting ';' (line 2, column 10)"]
+    assert check("acme.yaml") == (1, told)
+    assert check("acme.yaml", "--payload", "00") == (1, told)
+
+
 def test_decoded_fields_are_a_message_too(folder: Path) -> None:
     """What is refused is told with its reason, and the parts with their fields."""
     message = {"air": {"pm25": "1840"}, "noise": "loud", "lanes": [{"count": 3}], "time": "2026-11-20T09:00:00Z"}
@@ -178,6 +186,10 @@ def test_a_file_that_is_not_there_is_an_error(folder: Path) -> None:
     with pytest.raises(ProfileError, match="nowhere: No such file"):
         check("nowhere")
     assert check("acme.yaml", "--payload", "00", "--message", "m")[0] == 2
+    assert check("acme.yaml", "--message", "nofile") == (
+        1,
+        ["The message cannot be read: nofile: No such file or directory."],
+    )
 
 
 def test_the_schema_is_printed_as_it_is_published(folder: Path) -> None:

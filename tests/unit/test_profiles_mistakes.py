@@ -69,6 +69,14 @@ def mistakes(text: str) -> list[str]:
         ("children: [{path: a, name: B c}]", "4:28: 'B c' cannot end a device's name"),
         ("children: [{prefix: a_, name: 'b-{c}'}]", "4:31: with prefix, the name may hold {index}"),
         ("children: [{path: 'a[*]'}]", "4:12: name is missing: what it is called, such as lane-{index}."),
+        ("fields: {'lanes[0.count': no2}", "4:10: 'lanes[0.count' is no path; did you mean lanes[0].count?"),
+        ("fields: {'lanes[].count': no2}", "4:10: 'lanes[].count' is no path; did you mean lanes[0].count?"),
+        ("fields: {'lanes.[0].count': no2}", "4:10: 'lanes.[0].count' is no path; did you mean lanes[0].count?"),
+        ("fields: {air..no2: no2}", "4:10: 'air..no2' is no path; did you mean air.no2?"),
+        ("fields: {'a]b': no2}", "4:10: 'a]b' is no path; lanes[0].count is one."),
+        ("time: 'a[.t'", "4:7: 'a[.t' is no path; lanes[0].count is one."),
+        ("children: [{path: 'lanes[]', name: 'b{index}'}]", "4:19: 'lanes[]' is no path; did you mean lanes[*]?"),
+        ("children: [{path: 'lanes[', name: b}]", "4:19: 'lanes[' is no path; lanes[0].count is one."),
         ("children: [{path: a, name: b}]\nfields: {a.c: no2}", "5:10: a.c belongs to the parts at a; map it"),
     ],
 )
@@ -76,6 +84,12 @@ def test_a_mistake_is_told_with_its_place_and_with_what_would_be_right(line: str
     """Only this one is told: the rest is right."""
     (mistake,) = mistakes(f"{HEAD}{line}\n")
     assert mistake.startswith(told)
+
+
+@pytest.mark.parametrize("name", ["T [°C]", "CO2 [ppm]", "No.", "a b", "air.pm25", "a[0][1].b", "0"])
+def test_a_plain_key_may_look_odd(name: str) -> None:
+    """Vendors put units in brackets; that is a key as it stands."""
+    assert mistakes(f"{HEAD}fields: {{{name!r}: no2}}\n") == []
 
 
 def test_all_mistakes_are_told_at_once() -> None:

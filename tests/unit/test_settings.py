@@ -80,6 +80,7 @@ def test_config_prints_every_setting(here: Path) -> None:
         (["simulate", "--once"], {"USP_BROKER_URL": "mqtt://127.0.0.1:1"}, 1, "usp: The MQTT broker does not answer."),
         (["devices", "import", "nothing.csv"], {"USP_DATABASE_URL": "postgresql://127.0.0.1:1/usp"}, 1, "usp: "),
         (["ingst"], {}, 2, "No such command 'ingst'"),
+        (["profiles", "check", "bosch-tps110", "--port", "2"], {}, 2, "--port goes with --payload"),
         (["devices", "import"], {}, 2, "give either a FILE or --demo"),
     ],
 )

@@ -8,7 +8,7 @@ import orjson
 from usp.candidates import Candidate
 from usp.commands.console import plain
 
-HEADER = ["address", "name", "model", "application", "door", "waiting", "last_seen", "sample", "profiles"]
+HEADER = ["address", "name", "model", "application", "door", "waiting", "last_seen", "sample", "profiles", "tags"]
 _SHOWN = 100
 
 
@@ -31,6 +31,7 @@ def as_row(candidate: Candidate) -> list[object]:
         candidate.last_at.isoformat(timespec="seconds"),
         _sample(candidate),
         profiles,
+        _cut(" ".join(f"{key}={value}" for key, value in label.tags.items())),
     ]
 
 
@@ -41,6 +42,10 @@ def _sample(candidate: Candidate) -> str:
         text = f"port {candidate.port}: {candidate.payload.hex()}"
     else:
         text = ""
+    return _cut(text)
+
+
+def _cut(text: str) -> str:
     text = plain(text)
     return text if len(text) <= _SHOWN else f"{text[: _SHOWN - 1]}…"
 

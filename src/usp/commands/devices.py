@@ -143,6 +143,7 @@ def approve_(  # noqa: PLR0913 - each is an option of the command
 ) -> None:
     """Register who sends from an address, and take up all that it has sent. Doing it again does no harm."""
     from usp.approval import approve
+    from usp.models.device import a_kind
 
     settings = load_settings(database_url=database_url)
     wish = {
@@ -154,7 +155,7 @@ def approve_(  # noqa: PLR0913 - each is an option of the command
         await _publish(settings, connection)
         done = await approve(connection, _replayer(settings), address, wish, name=name)
         device = done.device
-        what = f"a {device['kind']} with profile {device['profile']}, {device['visibility']}"
+        what = f"{a_kind(device['kind'])} with profile {device['profile']}, {device['visibility']}"
         already = "already " if done.was_there else ""
         say(f"{done.name} is {already}registered: {what}; it speaks as {plain(done.address)}.")
         _tell_taken(done.taken, "nothing waited")
@@ -277,7 +278,7 @@ def _tell_taken(taken: "Taken", nothing: str) -> None:
     else:
         why = ", ".join(f"{count} {reason}" for reason, count in taken.refused.most_common())
         stay = f"; {refused} stay refused: {why}" if refused else ""
-        say(f"{taken.resolved + refused} items had waited: {taken.resolved} are stored{stay}.")
+        say(f"{taken.resolved + refused} items had waited: {taken.resolved} taken up{stay}.")
     if taken.not_kept:
         say(f"{taken.not_kept} came that were too many or too large to be kept, and are lost.")
     if taken.left:

@@ -69,7 +69,7 @@ def tell(file: Path, things: str, report: "Report", *, dry_run: bool) -> None:
             for column, text in outcome.mistakes:
                 what = " ".join(filter(None, (outcome.name, "" if column == "row" else column)))
                 err.print(f"usp: {file}, {outcome.where}: {what}: {text}", style="red", markup=False)
-    say(summary(things, report.changes, dry_run=dry_run))
+    say(summary(things, report.changes, dry_run=dry_run or bool(report.refused)))
     if report.refused:
         say(f"{len(report.refused)} rows are refused; nothing {'would be' if dry_run else 'was'} written.")
         raise typer.Exit(1)

@@ -31,9 +31,14 @@ Device = Annotated[str | None, typer.Option(help="Only of this registered device
 Door = Annotated[str | None, typer.Option(help="Only by this door: mqtt, chirpstack, …", show_default=False)]
 Field = Annotated[str | None, typer.Option(help="Only this refused field.", show_default=False)]
 Since = Annotated[
-    str | None, typer.Option(help="Came since: 2h, 1d, or an RFC 3339 time (a date in UTC).", show_default=False)
+    str | None,
+    typer.Option(
+        "--since", "--from", help="Came since: 2h, 1d, or an RFC 3339 time (a date in UTC).", show_default=False
+    ),
 ]
-Until = Annotated[str | None, typer.Option(help="Came before; written as --since is.", show_default=False)]
+Until = Annotated[
+    str | None, typer.Option("--until", "--to", help="Came before; written as --since is.", show_default=False)
+]
 
 
 @app.command("list")

@@ -146,6 +146,11 @@ def default_visibility(kind: str, category: str | None) -> Visibility:
     return Visibility.RESTRICTED if category == NEVER_OPEN else KINDS[kind].default_visibility
 
 
+def a_kind(name: str) -> str:
+    """A kind of device in a sentence."""
+    return f"{'an' if name[:1] in 'aeiou' else 'a'} {name}"
+
+
 def site_mistakes(values: Mapping[str, Any]) -> Iterator[Mistake]:
     """What is wrong about a site; of a part of its columns, what can be told from those."""
     yield from _name_mistakes(values, "site")
@@ -160,7 +165,7 @@ def device_mistakes(values: Mapping[str, Any]) -> Iterator[Mistake]:
         yield Mistake("kind", f"kind {kind!r} is none of {', '.join(KINDS)}.")
     elif kind is not None and category is not None and category not in KINDS[kind].categories:
         known = ", ".join(KINDS[kind].categories) or "none at all"
-        yield Mistake("category", f"category {category!r} of a {kind}; it takes {known}.")
+        yield Mistake("category", f"category {category!r} of {a_kind(kind)}; it takes {known}.")
     if category == NEVER_OPEN and values.get("visibility") is Visibility.OPEN:
         yield Mistake("visibility", f"a {NEVER_OPEN}'s device may be restricted or ops, never open.")
     if values.get("parent") is not None and values["parent"] == values.get("name"):

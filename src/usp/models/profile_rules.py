@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 
 from usp.models.dataset import Aggregation, Property, ValueType
 from usp.models.device import IDENTIFIER, KINDS, native_fields
-from usp.models.paths import Step, is_path, steps
+from usp.models.paths import Step, broken_path, is_path, steps
 from usp.models.units import unit_conversion
 
 if TYPE_CHECKING:
@@ -51,8 +51,10 @@ def mistakes(profile: "DeviceProfile") -> Iterator[Mistake]:
         elif known[name][1].aggregation is not Aggregation.COUNTER:
             counters = [key for key, (_, prop) in known.items() if prop.aggregation is Aggregation.COUNTER]
             yield ("registers", name, KEY), f"{name} does not count up; these do: {', '.join(counters) or 'none'}"
-    if profile.time is not None and _EVERY.search(profile.time):
-        yield ("time",), f"{profile.time!r} means several fields; name one"
+    if profile.time is not None:
+        several = f"{profile.time!r} means several fields; name one" if _EVERY.search(profile.time) else None
+        wrong = several or broken_path(profile.time)
+        yield from [(("time",), wrong)] if wrong else []
     for number, part in enumerate(profile.children):
         yield from _in_part(("children", number), part, profile)
 
@@ -110,6 +112,8 @@ def _bare(name: str) -> str:
 
 
 def _in_path(name: str, profile: "DeviceProfile") -> Iterator[str]:
+    if wrong := broken_path(name):
+        yield wrong
     if _EVERY.search(name):
         yield f"{name!r} means several values; each is one of a part, under `children`, or write {name[:-3]}[0]"
     if not is_path(name):
@@ -157,6 +161,9 @@ def _in_part(place: tuple[Step, ...], part: "PartRule", profile: "DeviceProfile"
         yield (*place, "prefix"), "expected how the names of the part's fields begin, such as ch1_"
     if part.path is not None:
         several = _EVERY.search(part.path) is not None
+        if wrong := broken_path(_EVERY.sub("", part.path), "[*]"):
+            yield (*place, "path"), wrong
+            return
         if "*" in _EVERY.sub("", part.path):
             yield (*place, "path"), f"{part.path!r}: a * stands at the end, as in lanes[*]"
             return

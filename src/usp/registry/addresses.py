@@ -1,10 +1,11 @@
 """Addresses of devices in the networks they speak through, as people write them.
 
-    a84041ffff123456                a devEUI, in any case, with `-`, `:` or spaces between the digits
+    a84041ffff123456                a devEUI, in any case, with `-`, `:`, `.`, `_` or spaces between the digits
     things_stack:application/device a device behind The Things Stack whose messages tell no devEUI
     Sensor_17                       another name that a device publishes under, usp/v1/Sensor_17/up
 
-The network may stand in front of any of them: `lorawan:…`, `native:…`.
+The network may stand in front of any of them: `lorawan:…`, `native:…`. A name that looks like a devEUI with digits
+too few or too many needs it.
 """
 
 import re
@@ -23,27 +24,42 @@ _PREFIX = re.compile(r"([A-Za-z_]+):(.*)", re.ASCII)
 _NUMBER = re.compile(r"[0-9]+(?:[.,][0-9]+)?[eE]\+?[0-9]+", re.ASCII)
 #: What a spreadsheet would take for a number: digits, or digits around a single e.
 _LIKE_A_NUMBER = re.compile(r"[0-9]+(?:e[0-9]+)?", re.ASCII)
-_HEXADECIMAL = re.compile(r"[0-9A-Fa-f]+", re.ASCII)
-_SEPARATORS = str.maketrans("", "", "-: ")
+_NO_DIGITS = re.compile(r"[^0-9A-Fa-f]", re.ASCII)
+_SEPARATORS = str.maketrans("", "", "-:._ ")
+#: What is nearly a devEUI: so many digits, or so many characters of which one is no digit.
+_NEARLY, _WITH_A_SLIP = range(8, 20), range(15, 18)
 
 
 def parse_address(text: str) -> Sender:
     """Whom the text means. Raises ValueError that says what would be right."""
     text = text.strip()
-    eui = dev_eui(text)
-    if eui is not None:
-        return Sender(LORAWAN, eui)
-    if _NUMBER.fullmatch(text):
+    if _NUMBER.fullmatch(text) and dev_eui(text) is None:
         raise ValueError(
             f"a spreadsheet has made a number of it ({text}); format the column as text and enter it anew."
         )
-    digits = text.translate(_SEPARATORS)
-    if _HEXADECIMAL.fullmatch(digits) and 13 <= len(digits) <= 19:
-        raise ValueError(f"{text!r} has {len(digits)} hexadecimal digits; a devEUI has 16.")
+    digits = _digits(text)
+    eui = dev_eui(digits)
+    if eui is not None:
+        return Sender(LORAWAN, eui)
+    wrong = _NO_DIGITS.findall(digits)
+    if not wrong and len(digits) in _NEARLY:
+        raise ValueError(_no_eui(text, f"it has {len(digits)} of 16 hexadecimal digits"))
+    if len(wrong) == 1 and len(digits) in _WITH_A_SLIP:
+        raise ValueError(_no_eui(text, f"{wrong[0]!r} is no hexadecimal digit"))
     match = _PREFIX.fullmatch(text)
     if match is not None:
         return _in_network(match[1], match[2].strip())
     return _in_network("native", text)
+
+
+def _digits(text: str) -> str:
+    """What is left without separators, and without what programmers write before hexadecimal digits."""
+    digits = text.translate(_SEPARATORS)
+    return digits[2:] if digits[:2].lower() == "0x" else digits
+
+
+def _no_eui(text: str, why: str) -> str:
+    return f"{text!r} is no devEUI: {why}; write native:{text} if it is a name."
 
 
 def _in_network(prefix: str, text: str) -> Sender:
@@ -53,7 +69,7 @@ def _in_network(prefix: str, text: str) -> Sender:
         hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(NETWORKS)}."
         raise ValueError(f"there is no network {prefix!r}; {hint}")
     if network == LORAWAN:
-        eui = dev_eui(text)
+        eui = dev_eui(_digits(text))
         if eui is None:
             raise ValueError(f"{text!r} is no devEUI: 16 hexadecimal digits.")
         return Sender(LORAWAN, eui)

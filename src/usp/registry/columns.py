@@ -6,7 +6,7 @@ from datetime import datetime
 from difflib import get_close_matches
 from typing import Any
 
-from usp.errors import RegistryError
+from usp.errors import ListError
 from usp.models.dataset import Visibility
 from usp.models.device import Device, Mistake, Site, device_mistakes, site_mistakes
 from usp.registry.addresses import parse_address
@@ -49,7 +49,7 @@ class Columns:
         self._check = check
 
     def header(self, given: Iterable[str], file: object) -> list[str]:
-        """The columns of a header. Raises RegistryError for those that there are not, with the nearest one."""
+        """The columns of a header. Raises ListError for those that there are not, with the nearest one."""
         columns = [name.strip().lower().replace(" ", "_") for name in given]
         named = [name for name in columns if name]
         wrong = [self._suggestion(name) for name in dict.fromkeys(named) if name not in self.names]
@@ -57,7 +57,8 @@ class Columns:
         if "name" not in named and not wrong:
             wrong = [f"there is no column 'name'; the columns are {', '.join(self.names)}"]
         if wrong:
-            raise RegistryError(f"{file}: {'; '.join(wrong)}.")
+            text = "; ".join(wrong)
+            raise ListError(f"{file}: {text}{'' if text.endswith('?') else '.'}")
         return columns
 
     def _suggestion(self, name: str) -> str:

@@ -9,9 +9,9 @@ from usp.db import Connection
 from usp.ingest.bridges.bridge import Sender
 from usp.ingest.registry import CHANNEL
 from usp.models.device import (
-    IDENTIFIER,
     KINDS,
     Device,
+    a_kind,
     default_visibility,
     device_mistakes,
     native_profile,
@@ -69,11 +69,14 @@ class _Plan:
         self, standing: Standing, records: Sequence[Record], outcomes: Sequence[Outcome], *, correct: bool
     ) -> None:
         self._standing = standing
+        for record, outcome in zip(records, outcomes, strict=True):
+            if not any(m.column == "name" for m in outcome.mistakes):
+                outcome.mistakes += device_mistakes({"name": record.name})
         # A row without a right name is nobody's; of all others every mistake is looked for.
         self._rows = [
             (record, outcome)
             for record, outcome in zip(records, outcomes, strict=True)
-            if IDENTIFIER.fullmatch(record.name) and not any(m.column == "name" for m in outcome.mistakes)
+            if not any(m.column == "name" for m in outcome.mistakes)
         ]
         self._after = {name: dict(device) for name, device in standing.devices.items()}
         self._touched: dict[str, bool] = {}
@@ -109,8 +112,8 @@ class _Plan:
         else:
             values = dict(standing) | given
             if values["kind"] != standing["kind"]:
-                text = f"it is a {standing['kind']} and cannot become a {values['kind']}; give it another name."
-                outcome.refuse("kind", text)
+                old, new = a_kind(standing["kind"]), a_kind(values["kind"])
+                outcome.refuse("kind", f"it is {old} and cannot become {new}; give it another name.")
                 values["kind"] = standing["kind"]
             changes = [Change(n, standing[n], values[n]) for n in BASICS if standing[n] != values[n]]
             if changes:
@@ -145,7 +148,8 @@ class _Plan:
             near = _nearest(profile, self._standing.profiles)
             outcome.refuse("profile", f"there is no profile {profile!r}{near}; `usp profiles` lists them.")
         elif kind in KINDS and profile and self._standing.profiles[profile] != kind:
-            outcome.refuse("profile", f"{profile} is for a {self._standing.profiles[profile]}, and this is a {kind}.")
+            meant = a_kind(self._standing.profiles[profile])
+            outcome.refuse("profile", f"{profile} is for {meant}, and this is {a_kind(kind)}.")
         if parent is not None and parent not in names:
             near = _nearest(parent, names)
             outcome.refuse("parent", f"there is no device {parent!r} to be its parent{near}; it may be in the list.")

@@ -8,7 +8,7 @@ from typing import Any
 
 import orjson
 
-from usp.errors import RegistryError
+from usp.errors import ListError
 from usp.models.device import Mistake
 from usp.registry.columns import Columns
 from usp.registry.outcome import Record
@@ -23,22 +23,22 @@ _ENDINGS = {".csv": CSV, ".tsv": CSV, ".txt": CSV, ".geojson": GEOJSON, ".json":
 
 
 def format_of(path: Path, given: str | None = None) -> str:
-    """The format that is asked for, or that the name of the file tells. Raises RegistryError."""
+    """The format that is asked for, or that the name of the file tells. Raises ListError."""
     found = given or _ENDINGS.get(path.suffix.lower())
     if found is not None:
         return found
     if path.suffix.lower() in {".xlsx", ".xls", ".ods"}:
-        raise RegistryError(f"{path}: save the sheet as 'CSV UTF-8' and give that file.")
-    raise RegistryError(f"{path}: its name tells no format; end it in .csv or .geojson, or give --format.")
+        raise ListError(f"{path}: save the sheet as 'CSV UTF-8' and give that file.")
+    raise ListError(f"{path}: its name tells no format; end it in .csv or .geojson, or give --format.")
 
 
 def read_records(path: Path, columns: Columns, format_: str | None = None) -> list[Record]:
-    """The rows of a file, each with its mistakes. Raises RegistryError for a file that has no such rows."""
+    """The rows of a file, each with its mistakes. Raises ListError for a file that has no such rows."""
     reader = {CSV: _read_csv, GEOJSON: _read_geojson}[format_of(path, format_)]
     try:
         content = path.read_bytes()
     except OSError as error:
-        raise RegistryError(f"{path} cannot be read: {error.strerror}.") from None
+        raise ListError(f"{path} cannot be read: {error.strerror}.") from None
     return [*reader(path, _text(path, content), columns)]
 
 
@@ -49,7 +49,7 @@ def _text(path: Path, content: bytes) -> str:
         return content.decode(encoding)
     except UnicodeDecodeError as error:
         line = content[: error.start].count(b"\n") + 1
-        raise RegistryError(f"{path}, line {line}: this is not UTF-8; save the file as 'CSV UTF-8'.") from None
+        raise ListError(f"{path}, line {line}: this is not UTF-8; save the file as 'CSV UTF-8'.") from None
 
 
 # CSV
@@ -74,9 +74,9 @@ def _read_csv(path: Path, text: str, columns: Columns) -> Iterator[Record]:
             else:
                 yield _csv_record(f"line {line}", header, cells, columns)
     except csv.Error as error:
-        raise RegistryError(f"{path}, line {before + 1 + skipped}: {error}; is a quotation mark not closed?") from None
+        raise ListError(f"{path}, line {before + 1 + skipped}: {error}; is a quotation mark not closed?") from None
     if header is None:
-        raise RegistryError(f"{path} is empty; its first line names the columns: {', '.join(columns.names)}.")
+        raise ListError(f"{path} is empty; its first line names the columns: {', '.join(columns.names)}.")
 
 
 def _delimiter(text: str, columns: Columns) -> str:
@@ -107,10 +107,10 @@ def _read_geojson(path: Path, text: str, columns: Columns) -> Iterator[Record]:
     try:
         document = orjson.loads(text)
     except orjson.JSONDecodeError as error:
-        raise RegistryError(f"{path}, line {error.lineno}, column {error.colno}: {error.msg}.") from None
+        raise ListError(f"{path}, line {error.lineno}, column {error.colno}: {error.msg}.") from None
     features = document.get("features") if type(document) is dict else None
     if type(features) is not list or document.get("type") != "FeatureCollection":
-        raise RegistryError(f"{path}: this is no FeatureCollection with a list of features.")
+        raise ListError(f"{path}: this is no FeatureCollection with a list of features.")
     _check_system(path, document.get("crs"))
     properties = [f.get("properties") if type(f) is dict else None for f in features]
     given: dict[str, None] = {}
@@ -133,7 +133,7 @@ def _check_system(path: Path, system: Any) -> None:
     named = system.get("properties") if type(system) is dict else None
     name = str(named.get("name", "")) if type(named) is dict else ""
     if not name.endswith(_WGS_84):
-        raise RegistryError(f"{path}: its coordinates are {name or 'of a system'!r}; export them as WGS 84, EPSG:4326.")
+        raise ListError(f"{path}: its coordinates are {name or 'of a system'!r}; export them as WGS 84, EPSG:4326.")
 
 
 def _feature_record(where: str, properties: dict[str, Any], geometry: Any, columns: Columns) -> Record:

@@ -151,10 +151,11 @@ def _is_encrypted(message: dict[str, Any]) -> bool:
 def _status(sender: Sender, message: dict[str, Any]) -> Uplink | Event:
     """The battery as DevStatusAns tells it, in percent; an event where the device does not know it.
 
-    LoRaWAN 1.0.4, 5.5: 0 means external power, 255 that the device cannot measure its battery.
+    LoRaWAN 1.0.4, 5.5: 0 means external power, 255 that the device cannot measure its battery; an empty one tells 1,
+    which is 0.4 %. So a level of 0 is none, also where neither of the flags is there.
     """
     level = lorawan.number(message.get("batteryLevel"))
-    if level is None or message.get("externalPowerSource") or message.get("batteryLevelUnavailable"):
+    if not level or message.get("externalPowerSource") or message.get("batteryLevelUnavailable"):
         return Event(sender, "status")
     time = lorawan.timestamp(message.get("time"))
     if time is None:

@@ -165,7 +165,7 @@ def _clocks(parts: Sequence[dict[str, Any]], name: str) -> list[datetime]:
 def _health(content: dict[str, Any], heard: Sequence[dict[str, Any]]) -> dict[str, float]:
     data_rate = lorawan.part(lorawan.part(content, "settings"), "data_rate")
     # A foreign network behind Packet Broker may keep its signal quality to itself: neither value is not 0 and 0.
-    known = [each for each in heard if "rssi" in each or "snr" in each or not each.get("packet_broker")]
+    known = [each for each in heard if "rssi" in each or "snr" in each or "packet_broker" not in each]
     health = lorawan.radio(known, has_snr=not data_rate or "lora" in data_rate)
     counter = lorawan.frame_counter(content.get("f_cnt"))
     if counter is not None:

@@ -63,8 +63,8 @@ class Limits(NamedTuple):
 
     #: Of one frame; vendors' codecs take some ten microseconds.
     frame: float = 0.05
-    #: Of all frames of one call together: so many seconds, and so many more for each frame.
-    call: tuple[float, float] = (0.25, 0.001)
+    #: Of all frames of one call together: so many seconds of processor time, and so many more for each frame.
+    call: tuple[float, float] = (0.25, 0.005)
     memory: int = 64 * 1024 * 1024
     stack: int = 256 * 1024
     output: int = 256 * 1024

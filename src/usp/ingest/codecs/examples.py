@@ -16,6 +16,8 @@ from usp.ingest.codecs.codec import Frame
 
 #: Where an example names no time. Any will do, but the same each time.
 SOME_TIME = datetime(2024, 1, 1, tzinfo=UTC)
+#: What comes of reading a document of another form.
+_OTHER_FORM = (KeyError, TypeError, ValueError, AttributeError)
 
 
 class Example(NamedTuple):
@@ -35,12 +37,12 @@ def read_examples(path: Path, codec: str = "") -> list[Example]:
         elif text.lstrip().startswith("["):
             found = list(_chirpstack(_yaml(_JSON5.sub(_as_yaml, text))))
         else:
-            found = list(_lines(text, codec))
+            found = list(_lines(path, text, codec))
     except (OSError, UnicodeDecodeError) as error:
         raise CodecError(f"{path}: {error}.") from None
-    except (YAMLError, json.JSONDecodeError) as error:
+    except YAMLError as error:
         raise CodecError(f"{path}: {' '.join(str(error).split())}.") from None
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except _OTHER_FORM as error:
         raise CodecError(f"{path} has none of the three forms of examples ({type(error).__name__}: {error}).") from None
     return found
 
@@ -85,15 +87,33 @@ def _chirpstack(document: Any) -> Iterator[Example]:
         yield Example(example.get("name") or f"example {number}", _frame(example["input"]), example["expected"])
 
 
-def _lines(text: str, codec: str) -> Iterator[Example]:
+def _lines(path: Path, text: str, codec: str) -> Iterator[Example]:
     """Lines of JSON with `fPort`, `hex` and `expect`, and `errors: true` where the codec ought to fail."""
-    documents = [(number, json.loads(line)) for number, line in enumerate(text.splitlines(), 1) if line.strip()]
+    documents = []
+    for number, line in enumerate(text.split("\n"), 1):
+        if line.strip():
+            try:
+                documents.append((number, json.loads(line)))
+            except json.JSONDecodeError as error:
+                raise CodecError(f"{path}:{number}:{error.colno}: This is no JSON: {error.msg}.") from None
     its_own = [(n, d) for n, d in documents if codec and Path(d.get("codec", "")).name == codec]
     for number, document in its_own or documents:
-        frame = _frame({**document, "bytes": [*bytes.fromhex(document["hex"])]})
-        expect = {"errors": True} if document.get("errors") else {"data": document["expect"]}
-        name = document.get("description") or document.get("device") or "example"
-        yield Example(f"line {number}, {name}", frame, expect)
+        try:
+            yield _line(f"{path}:{number}", number, document)
+        except _OTHER_FORM as error:
+            told = f"This has none of the three forms of examples ({type(error).__name__}: {error})."
+            raise CodecError(f"{path}:{number}: {told}") from None
+
+
+def _line(place: str, number: int, document: Mapping[str, Any]) -> Example:
+    try:
+        payload = bytes.fromhex(document["hex"])
+    except ValueError:
+        raise CodecError(f"{place}: {document['hex']!r} is no hex, such as 0100e20229.") from None
+    frame = _frame({**document, "bytes": [*payload]})
+    expect = {"errors": True} if document.get("errors") else {"data": document["expect"]}
+    name = document.get("description") or document.get("device") or "example"
+    return Example(f"line {number}, {name}", frame, expect)
 
 
 def _frame(given: Mapping[str, Any]) -> Frame:

@@ -2,7 +2,9 @@
 //
 // The script may replace whatever it can reach, so everything used after it has run is taken hold of here, and no
 // method of an array, string or object is called by name.
-(function (createBuffer) {
+//
+// `ours` is a line before which no line is ours.
+(function (createBuffer, ours) {
   'use strict';
   const { parse, stringify } = JSON;
   const {
@@ -14,7 +16,8 @@
   const { join } = Array.prototype;
   const { test, exec } = RegExp.prototype;
   const { slice } = String.prototype;
-  const [FunctionOf, DateOf, ErrorOf, InternalErrorOf, StringOf] = [Function, Date, Error, InternalError, String];
+  const [FunctionOf, DateOf, ErrorOf, InternalErrorOf, RangeErrorOf, StringOf] =
+    [Function, Date, Error, InternalError, RangeError, String];
   const scope = globalThis;
   const MAX_TEXT = 500;
   const MAX_WARNINGS = 20;
@@ -88,14 +91,30 @@
   const NAMES = ['decodeUplink', 'normalizeUplink', 'Decoder', 'Decode'];
   const LAST = `\n;return {${NAMES.map((n) => `${n}: typeof ${n} === 'function' ? ${n} : undefined`).join()}};`;
 
+  // Reads a script and runs nothing of it: it throws 0 before the script begins. The two lines make its lines those
+  // that it has as a function, and the function's own is not taken for one of them.
+  const read = new FunctionOf('source', `${'\n'.repeat(ours)}eval('throw 0;\\n\\n' + source)`);
+
+  // A script that is none by itself may be one as a function's body: one that closes the body, and runs when it is read.
+  function asFunction(source) {
+    try {
+      read(source);
+    } catch (error) {
+      if (error !== 0) {
+        throw error;
+      }
+    }
+    return new FunctionOf(source + LAST);
+  }
+
   function compiled(source) {
     try {
-      return new FunctionOf(source + LAST);
+      return asFunction(source);
     } catch (error) {
       if (!apply(test, /^[ \t]*(import|export)\b/m, [source])) {
         throw error;
       }
-      return new FunctionOf(asScript(source) + LAST);
+      return asFunction(asScript(source));
     }
   }
 
@@ -128,7 +147,23 @@
     throw { refused: message };
   }
 
-  function described(error) {
+  // What the engine says where one of its own limits is broken.
+  const isLimit = (error) => error instanceof InternalErrorOf || (error instanceof RangeErrorOf
+    && apply(test, /^(Maximum call stack size exceeded|BigInt is too large.*|invalid string length)$/, [error.message]));
+
+  // The first place in the script that the engine names; two lines are put before the function's body.
+  function place(error, withColumn) {
+    const pattern = /<input>:(\d+):(\d+)/g;
+    let found = null;
+    while (error instanceof ErrorOf && (found = apply(exec, pattern, [error.stack])) !== null) {
+      if (found[1] > 2 && found[1] <= ours) {
+        return ` (line ${found[1] - 2}${withColumn ? `, column ${found[2]}` : ''})`;
+      }
+    }
+    return '';
+  }
+
+  function described(error, withColumn) {
     try {
       if (error instanceof InternalErrorOf && error.message === 'out of memory') {
         return 'L"It took more memory than a codec may."';
@@ -136,9 +171,7 @@
       if (typeof error === 'object' && error !== null && getOwnPropertyDescriptor(error, 'refused')) {
         return `F${stringify(apply(slice, text(error.refused), [0, 2 * MAX_TEXT]))}`;
       }
-      // The first two lines are the ones that the engine puts before the function's body.
-      const line = error instanceof ErrorOf ? apply(exec, /<input>:(\d+):/, [error.stack]) : null;
-      return `F${stringify(text(error) + (line && line[1] > 2 ? ` (line ${line[1] - 2})` : ''))}`;
+      return `${isLimit(error) ? 'L' : 'F'}${stringify(text(error) + place(error, withColumn))}`;
     } catch {
       return `F"It threw something that cannot be shown."`;
     }
@@ -195,7 +228,11 @@
       const errors = texts(result.errors);
       return errors.length > 0 ? stringify({ errors }) : `{"data":${jsonOf(result.data, 'normalizeUplink')}}`;
     } catch (error) {
-      return `{"errors":[${apply(slice, described(error), [1])}]}`;
+      const told = described(error);
+      if (told[0] === 'L') {
+        throw error;
+      }
+      return `{"errors":[${apply(slice, told, [1])}]}`;
     }
   }
 
@@ -205,7 +242,7 @@
     try {
       enter = compiled(source);
     } catch (error) {
-      return flat(described(error), '');
+      return flat(described(error, true), '');
     }
     return function run(frameText) {
       const frame = parse(frameText);

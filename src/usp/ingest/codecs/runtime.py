@@ -1,7 +1,6 @@
 """Decodes frames in a child process, and keeps one codec's misbehaviour from the others."""
 
 import asyncio
-import time
 from collections.abc import Sequence
 from itertools import islice
 from typing import Any
@@ -11,6 +10,7 @@ import structlog
 
 from usp.ingest.codecs import cayenne_lpp
 from usp.ingest.codecs.breaker import Breaker
+from usp.ingest.codecs.child import LOAD_S
 from usp.ingest.codecs.codec import Codec, Decoded, Frame, Limits
 from usp.ingest.codecs.process import Child, ChildDied, NoAnswer
 from usp.ingest.refusal import Refusal
@@ -24,7 +24,6 @@ CHUNK = 256
 TURN_S = 0.2
 #: Seconds after which a child that does not end by itself is given up: one that was stopped, or swapped out.
 GRACE_S = 5.0
-LOAD_S = 1.0
 #: Codecs that are kept loaded at once.
 LOADED = 32
 #: Deeper than this, nobody's reading lies.
@@ -33,6 +32,7 @@ MAX_DEPTH = 32
 _DECODERS = {"cayenne_lpp": cayenne_lpp.decode}
 
 Result = Decoded | Refusal
+_TOO_DEEP = Refusal(Reason.CODEC_LIMIT, f"Its output is nested more than {MAX_DEPTH} deep.")
 
 
 class CodecRuntime:
@@ -80,6 +80,17 @@ class CodecRuntime:
             left -= seconds
         return results
 
+    async def check(self, codec: Codec) -> Refusal | None:
+        """What is wrong with a codec's script, found without a frame. Raises CodecError as `decode` does."""
+        if codec.digest in _DECODERS:
+            return None
+        try:
+            async with self._turn:
+                loaded = await self._loaded(codec)
+        except (NoAnswer, ChildDied) as error:
+            return Refusal(Reason.CODEC_LIMIT, f"The process that read it had to be given up: {error}.")
+        return loaded if isinstance(loaded, Refusal) else None
+
     async def close(self) -> None:
         """End the child."""
         child, self._child = self._child, None
@@ -87,13 +98,16 @@ class CodecRuntime:
             await child.end()
 
     async def _run(self, codec: Codec, breaker: Breaker, lines: Sequence[bytes]) -> tuple[list[Result], float]:
-        """What became of the first of the frames, and in how many seconds; of none, where it must be tried again."""
+        """What became of the first of the frames, and the processor time of that; of none, where to try it again."""
         turn = min(TURN_S, self._limits.call[0]) if len(lines) > 1 else 0.0
         try:
             child = await self._loaded(codec)
-            if child is None:
-                return [], 0.0
-            began = time.monotonic()
+            if isinstance(child, Refusal):
+                if child.reason is not Reason.CODEC_LIMIT:
+                    self._unusable[codec.digest] = child
+                    return [], 0.0
+                self._failed(codec, breaker, child.detail)
+                return [child], 0.0
             answer = await child.ask(f"run {codec.digest} {turn}", b"\n".join(lines), turn + GRACE_S)
         except (NoAnswer, ChildDied) as error:
             opened = self._failed(codec, breaker, f"The process that ran it had to be given up: {error}.")
@@ -101,18 +115,24 @@ class CodecRuntime:
             # again as long as the codec may run. The time is not the codec's, either.
             guilty = len(lines) == 1 and (opened or isinstance(error, NoAnswer))
             return ([Refusal(Reason.CODEC_LIMIT, breaker.reason)] if guilty else []), 0.0
-        seconds = time.monotonic() - began
-        results = [_result(line) for line in answer.split(b"\n")[: len(lines)]]
-        last = results[-1]
-        broken = isinstance(last, Refusal) and last.reason is Reason.CODEC_LIMIT
-        if len(results) > broken:
-            breaker.succeeded(len(results) - broken)
-        if isinstance(last, Refusal) and broken:
-            self._failed(codec, breaker, last.detail)
-        return results, seconds
+        seconds, *answers = answer.split(b"\n")[: len(lines) + 1]
+        results: list[Result] = []
+        for line in answers:
+            result = _result(line)
+            results.append(result)
+            if not isinstance(result, Refusal) or result.reason is not Reason.CODEC_LIMIT:
+                continue
+            # What comes behind a broken limit waits for the breaker.
+            if len(results) > 1:
+                breaker.succeeded(len(results) - 1)
+            self._failed(codec, breaker, result.detail)
+            break
+        else:
+            breaker.succeeded(len(results))
+        return results, float(seconds)
 
-    async def _loaded(self, codec: Codec) -> Child | None:
-        """A child that knows the codec; None where the codec cannot be used."""
+    async def _loaded(self, codec: Codec) -> Child | Refusal:
+        """A child that knows the codec, or what is wrong with the codec's script."""
         child = self._child
         if child is None or not child.alive:
             if child is not None:
@@ -130,8 +150,7 @@ class CodecRuntime:
         )
         if answer != b"D":
             wrong = _result(answer)
-            self._unusable[codec.digest] = wrong if isinstance(wrong, Refusal) else Refusal(Reason.CODEC_FAILED)
-            return None
+            return wrong if isinstance(wrong, Refusal) else Refusal(Reason.CODEC_FAILED)
         child.loaded[codec.digest] = None
         return child
 
@@ -167,13 +186,15 @@ def _result(line: bytes) -> Result:
     try:
         value = orjson.loads(rest)
     except orjson.JSONDecodeError as error:
+        if "depth limit" in str(error):
+            return _TOO_DEEP
         return Refusal(Reason.CODEC_FAILED, f"Its output cannot be read as JSON: {error}.")
     if kind == b"F":
         return Refusal(Reason.CODEC_FAILED, str(value))
     if kind == b"L":
         return Refusal(Reason.CODEC_LIMIT, str(value))
     if _depth_exceeds(rest, value):
-        return Refusal(Reason.CODEC_FAILED, f"Its output is nested more than {MAX_DEPTH} deep.")
+        return _TOO_DEEP
     normalized = value.get("normalized") or {}
     warnings = tuple(value.get("warnings", ()))
     if "errors" in normalized:
