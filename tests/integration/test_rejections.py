@@ -23,6 +23,7 @@ from usp.models.rejection import RejectionFilter, State
 #: Replays as the command does, and kills itself after the third commit.
 DYING = """
 import itertools, os, signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)  # whoever runs in the background may have it ignored
 from usp import cli
 from usp.ingest.writer import Writer
 commit, calls = Writer.commit, itertools.count(1)
