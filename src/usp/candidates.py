@@ -8,8 +8,8 @@ from datetime import datetime
 from typing import Any
 
 from usp.db import Connection
-from usp.ingest.bridges import BRIDGES
-from usp.ingest.bridges.bridge import Bridge, Label, Readings, Sender, Uplink
+from usp.ingest.bridges import bridge_of
+from usp.ingest.bridges.bridge import Label, Readings, Sender, Uplink
 from usp.ingest.codecs import Codec, CodecRuntime, Decoded, Frame
 from usp.ingest.normalise import Normaliser
 from usp.ingest.refusal import Refused
@@ -121,11 +121,6 @@ async def candidates(
     not_kept = {t["address"]: t["not_kept"] for t in tallies}
     registered = await _registered(connection, [each.sender for each in found])
     return _merged(found, not_kept, registered, profiles)
-
-
-def bridge_of(topic: str) -> Bridge:
-    """The bridge that reads a topic."""
-    return next((bridge for bridge in BRIDGES if topic.startswith(bridge.prefix)), BRIDGES[0])
 
 
 def _found(group: Any, messages: Sequence[Any], normalisers: Mapping[str, Normaliser]) -> _Found:

@@ -4,6 +4,7 @@ import asyncio
 import re
 import signal
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -68,15 +69,11 @@ def ingest(database_url: DatabaseUrl = None, broker_url: BrokerUrl = None) -> No
 
     from usp.ingest.worker import Worker
     from usp.log import configure_logging
-    from usp.profiles import load_codecs, load_profiles
+    from usp.profiles import load_all
 
     settings = load_settings(database_url=database_url, broker_url=broker_url)
     configure_logging()
-
-    def teach() -> Any:
-        profiles = load_profiles(settings.profiles_dir)
-        return profiles, load_codecs(profiles, settings.profiles_dir)
-
+    teach = partial(load_all, settings.profiles_dir)
     profiles, codecs = teach()
     # A batch is many small objects that live until its commit, without cycles: by default they are searched in vain.
     gc.set_threshold(100_000, 50, 1_000)

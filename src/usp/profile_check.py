@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from usp.ingest.bridges import BRIDGES
+from usp.ingest.bridges import bridge_of
 from usp.ingest.bridges.bridge import Unwrapped, Uplink
 from usp.ingest.codecs import Codec, CodecRuntime, Decoded, Frame
 from usp.ingest.normalise import Normalised, Normaliser, Row
@@ -128,7 +128,7 @@ async def check_message(profile: DeviceProfile, codec: Codec | None, text: bytes
         return Told([f"The message is no JSON: {error}."], fine=False)
     topic = _topic(message)
     if topic is not None:
-        bridge = next(bridge for bridge in BRIDGES if topic.startswith(bridge.prefix))
+        bridge = bridge_of(topic)
         try:
             return await _check_unwrapped(profile, codec, bridge.unwrap(topic, text))
         except Refused as refused:

@@ -44,6 +44,12 @@ def load_codecs(profiles: Mapping[str, DeviceProfile], directory: Path | None = 
     return {p.name: load_codec(p, directory) for p in profiles.values() if p.codec is not None}
 
 
+def load_all(directory: Path | None = None) -> tuple[dict[str, DeviceProfile], dict[str, Codec]]:
+    """All profiles and the codecs that they ask for, both by the profile's name."""
+    profiles = load_profiles(directory)
+    return profiles, load_codecs(profiles, directory)
+
+
 def load_codec(profile: DeviceProfile, *directories: Path | None) -> Codec:
     """The codec of a profile that asks for one, looked for in the folders given and then among the shipped ones."""
     name = profile.codec or ""

@@ -10,9 +10,9 @@ import orjson
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
+from tests.integration.street import Sent
 
 from usp.db import WRITER_ROLE, connect
-from usp.ingest.batch import Replay
 from usp.ingest.bridges import BRIDGES
 from usp.ingest.codecs import CodecRuntime
 from usp.ingest.pipeline import Pipeline
@@ -31,16 +31,6 @@ PROFILES = {
 }
 DEVICES = [Device(name=f"of-{p.name}", kind=p.kind, profile=p.name, category=None) for p in PROFILES.values()]
 FIELDS = sorted({field for kind in KINDS for field in native_fields(kind)})
-
-
-@dataclass
-class Sent:
-    """A message as the pipeline takes it."""
-
-    topic: str
-    payload: bytes
-    received_at: datetime
-    replay: Replay | None = None
 
 
 @dataclass

@@ -61,6 +61,15 @@ class Database:
                 await pool.release(connection, timeout=RELEASE_S)
 
     @asynccontextmanager
+    async def soon(self) -> AsyncIterator[Connection]:
+        """A connection for a question that is answered in milliseconds, or not at all."""
+        try:
+            async with asyncio.timeout(ANSWER_S), self.connection() as connection:
+                yield connection
+        except TimeoutError as error:
+            raise DatabaseUnavailable(str(error)) from error
+
+    @asynccontextmanager
     async def export(self) -> AsyncIterator[Connection]:
         """A connection for as long as somebody reads; only so many at once."""
         try:

@@ -5,7 +5,7 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
-from usp.api.database import ANSWER_S, Database
+from usp.api.database import Database
 from usp.api.selection import identifier
 from usp.db import Connection
 from usp.errors import DatabaseUnavailable
@@ -150,15 +150,14 @@ class FigureBoard:
                 raise DatabaseUnavailable
             try:
                 async with (
-                    asyncio.timeout(ANSWER_S),
-                    self._database.connection() as connection,
+                    self._database.soon() as connection,
                     connection.transaction(isolation="repeatable_read", readonly=True),
                 ):
                     figures = await _figures(connection)
-            except (TimeoutError, DatabaseUnavailable) as error:
+            except DatabaseUnavailable:
                 # Who has waited for this attempt need not wait for another.
                 self._failed_at = time.monotonic()
-                raise DatabaseUnavailable(str(error)) from error
+                raise
             self._read = (time.monotonic(), figures)
             return figures
 

@@ -44,8 +44,7 @@ def document(figures: Figures, seen: Visibility) -> Document:
     which nothing is seen are left out.
     """
     kinds = visible_kinds(figures, seen)
-    reported = {name for kind in kinds for name in KINDS[kind].datasets}
-    shown = [d.name for d in DATASETS.values() if d.visible(seen) and d.name in reported]
+    shown = visible_datasets(kinds, seen)
     found = {
         "totals": _items(figures.totals) | {"in_flight": figures.in_flight},
         **{name: _by_reason(figures.totals, what) for what, name in _BY_REASON.items()},
@@ -62,6 +61,12 @@ def document(figures: Figures, seen: Visibility) -> Document:
 def visible_kinds(figures: Figures, seen: Visibility) -> list[str]:
     """The kinds of which any device is seen."""
     return [kind for kind in KINDS if _expected(kind, figures, seen) or _last_event("kind", kind, figures, seen)]
+
+
+def visible_datasets(kinds: Iterable[str], seen: Visibility) -> list[str]:
+    """The datasets that may be seen, and that any of the kinds reports."""
+    reported = {name for kind in kinds for name in KINDS[kind].datasets}
+    return [d.name for d in DATASETS.values() if d.visible(seen) and d.name in reported]
 
 
 def _items(counts: Iterable[Row]) -> dict[str, int]:

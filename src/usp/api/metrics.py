@@ -10,10 +10,8 @@ from prometheus_client.registry import Collector
 from starlette.responses import Response
 
 from usp.api.figures import Figures, Row
-from usp.api.ingest_health import DELAY_EDGES, delay_histogram, visible_kinds
+from usp.api.ingest_health import DELAY_EDGES, delay_histogram, visible_datasets, visible_kinds
 from usp.models.dataset import Visibility
-from usp.models.datasets import DATASETS
-from usp.models.device import KINDS
 
 #: Items of senders that are not in the registry have no kind.
 _NO_KIND = "unknown"
@@ -56,8 +54,7 @@ def exposition(figures: Figures | None, seen: Visibility, own: Collector, accept
 
 def _families(figures: Figures, seen: Visibility) -> Iterator[Metric]:
     kinds = visible_kinds(figures, seen)
-    reported = {name for kind in kinds for name in KINDS[kind].datasets}
-    shown = {d.name for d in DATASETS.values() if d.visible(seen) and d.name in reported}
+    shown = visible_datasets(kinds, seen)
     totals = [row for row in figures.totals if row["dataset"] in {"", *shown}]
     for what, (name, text, labels) in _COUNTERS.items():
         yield _counter(name, text, labels, kinds, (row for row in totals if row["what"] == what))

@@ -103,11 +103,10 @@ def candidates_(
     """Print who sends without being registered: what they sent, and which profiles would understand it."""
     from usp.candidates import candidates
     from usp.commands.candidates import HEADER, as_json, as_row
-    from usp.profiles import load_codecs, load_profiles
+    from usp.profiles import load_all
 
     settings = load_settings(database_url=database_url)
-    profiles = load_profiles(settings.profiles_dir)
-    codecs = load_codecs(profiles, settings.profiles_dir)
+    profiles, codecs = load_all(settings.profiles_dir)
 
     async def run(connection: Any) -> None:
         found = await candidates(connection, profiles, codecs, limit=limit)
@@ -261,13 +260,11 @@ async def _publish(settings: Settings, connection: Any) -> None:
 
 
 def _replayer(settings: Settings) -> "Replayer":
-    from usp.ingest.replay import Replayer
+    from usp.commands.replays import make_replayer
     from usp.log import configure_logging
-    from usp.profiles import load_codecs, load_profiles
 
     configure_logging(30)  # warnings: everything else would stand between the lines
-    profiles = load_profiles(settings.profiles_dir)
-    return Replayer(settings.require_database(), profiles, load_codecs(profiles, settings.profiles_dir))
+    return make_replayer(settings)
 
 
 def _tell_taken(taken: "Taken", nothing: str) -> None:

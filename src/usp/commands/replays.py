@@ -6,8 +6,13 @@ from contextlib import aclosing
 
 from usp.ingest.replay import Replayer
 from usp.models.rejection import Progress, RejectionFilter
-from usp.profiles import load_codecs, load_profiles
+from usp.profiles import load_all
 from usp.settings import Settings
+
+
+def make_replayer(settings: Settings) -> Replayer:
+    """One that knows what lies there now."""
+    return Replayer(settings.require_database(), *load_all(settings.profiles_dir))
 
 
 class Replays:
@@ -18,12 +23,7 @@ class Replays:
 
     async def replay(self, chosen: RejectionFilter, *, dry_run: bool) -> AsyncGenerator[Progress]:
         """Take up what was rejected. Raises ReplayRuns, and ProfileError where a profile is mistaken."""
-        replayer = await asyncio.to_thread(self._replayer)
+        replayer = await asyncio.to_thread(make_replayer, self._settings)
         async with aclosing(replayer.replay(chosen, dry_run=dry_run)) as steps:
             async for progress in steps:
                 yield progress
-
-    def _replayer(self) -> Replayer:
-        profiles = load_profiles(self._settings.profiles_dir)
-        codecs = load_codecs(profiles, self._settings.profiles_dir)
-        return Replayer(self._settings.require_database(), profiles, codecs)

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 import structlog
 
 from usp.ingest.batch import WHOLE, Batch, Item, Replay
+from usp.ingest.bridges import bridge_of
 from usp.ingest.bridges.bridge import Bridge, Event, Readings, Sender, Unwrapped, Uplink
 from usp.ingest.codecs import Codec, CodecRuntime, Decoded
 from usp.ingest.normalise import Normalised
@@ -86,7 +87,7 @@ class Pipeline:
 
     def process(self, message: Message, opened: Opened | None, batch: Batch) -> None:
         """One message: unwrap it, and let each item in it become rows or a rejection. Raises Refused."""
-        bridge = self._bridge(message.topic)
+        bridge = bridge_of(message.topic, self._bridges)
         unwrapped = opened.uplink if opened is not None else _unwrap(bridge, message)
         if type(unwrapped) is Readings:
             self._process_readings(bridge.door, message, unwrapped, batch)
@@ -95,15 +96,8 @@ class Pipeline:
         elif type(unwrapped) is Event:
             self._process_event(bridge.door, message, unwrapped, batch)
 
-    def _bridge(self, topic: str) -> Bridge:
-        """The bridge that reads the topic; the first one also answers for topics that are nobody's."""
-        for bridge in self._bridges:
-            if topic.startswith(bridge.prefix):
-                return bridge
-        return self._bridges[0]
-
     def _reject_whole(self, message: Message, refusal: Refusal, batch: Batch) -> None:
-        bridge = self._bridge(message.topic)
+        bridge = bridge_of(message.topic, self._bridges)
         sender = bridge.sender(message.topic)
         item = _item(bridge.door, sender, self._registry.find(sender), message)
         batch.receive(item.door, item.kind, 1)
@@ -120,7 +114,7 @@ class Pipeline:
             if message.topic.startswith(native):
                 continue
             try:
-                uplink = _unwrap(self._bridge(message.topic), message)
+                uplink = _unwrap(bridge_of(message.topic, self._bridges), message)
             except Exception:  # noqa: BLE001, S112 - `process` meets it again, and answers it
                 continue
             if type(uplink) is not Uplink:

@@ -177,7 +177,8 @@ class Worker:
         came_by = {message.connection for message in messages}
         sources = [source for source in self._sources if source.connection in came_by]
         times = [source.unbroken_since if queued else source.connected_since for source in sources]
-        return max((time for time in times if time is not None), default=None) if None not in times else None
+        known = [time for time in times if time is not None]
+        return max(known) if known and len(known) == len(times) else None
 
     def _holds(self, source: MqttSource) -> bool:
         held = (*self._waiting, *self._committing)
