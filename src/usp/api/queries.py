@@ -5,7 +5,7 @@ from functools import partial
 from usp.api.database import Database
 from usp.api.paging import name_cursor, reading_cursor
 from usp.api.places import device_ids, placements
-from usp.api.selection import Arguments, Column, ColumnType, Selection, identifier, property_column
+from usp.api.selection import Arguments, Column, ColumnType, Selection, about, identifier, property_column
 from usp.models.dataset import ROW_FLAG_NAMES, VALUE_BOTTOM_CODED, VALUE_OUT_OF_RANGE, Dataset, Property
 from usp.models.query import Condition, LatestQuery, Places, ReadingQuery
 
@@ -50,6 +50,7 @@ async def readings(query: ReadingQuery, database: Database) -> Selection:
         columns=(_TIME, _DEVICE, *_PLACE, *period, *map(property_column, query.properties), _FLAGS),
         limit=query.page.limit,
         cursor=partial(reading_cursor, query.window),
+        about=about(dataset),
     )
 
 
@@ -87,6 +88,7 @@ async def latest(query: LatestQuery, database: Database) -> Selection:
         columns=(_DEVICE, _TIME, *_PLACE, *period, *values, _FLAGS),
         limit=query.page.limit,
         cursor=partial(name_cursor, "device"),
+        about=about(dataset),
     )
 
 

@@ -1,11 +1,11 @@
 """What a query hands to a representation: SQL, its arguments, and what its columns are."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum, auto
 from typing import Any
 
-from usp.models.dataset import Property, ValueType
+from usp.models.dataset import Dataset, Property, ValueType
 
 
 class ColumnType(Enum):
@@ -36,11 +36,24 @@ class Column:
 
     name: str
     type: ColumnType
+    unit: str | None = None
+    title: str | None = None
 
 
 def property_column(prop: Property) -> Column:
     """The column that shows a property."""
-    return Column(prop.name, _OF_VALUE[prop.type])
+    return Column(prop.name, _OF_VALUE[prop.type], prop.unit, prop.title)
+
+
+def about(dataset: Dataset) -> dict[str, str]:
+    """What goes with every answer about a dataset, where the format has a place for it."""
+    return {
+        "dataset": dataset.name,
+        "title": dataset.title,
+        "description": dataset.description,
+        "licence": dataset.licence,
+        "attribution": dataset.attribution,
+    }
 
 
 def identifier(name: str) -> str:
@@ -64,7 +77,8 @@ class Arguments:
 class Selection:
     """Rows to be shown. The last placeholder of `sql` is the number of rows, NULL for all of them.
 
-    `cursor` makes, of a row as JSON shows it, the mark after which the next page begins.
+    `cursor` makes, of a row as JSON shows it, the mark after which the next page begins. `about` tells of the whole
+    answer: dataset, title, licence, attribution; of buckets also `from`, `to` and `bucket`.
     """
 
     name: str
@@ -73,6 +87,7 @@ class Selection:
     columns: tuple[Column, ...]
     limit: int | None
     cursor: Callable[[Any], str]
+    about: Mapping[str, str] = field(default_factory=dict)
 
     def rendered(self, as_text: Mapping[ColumnType, str]) -> str:
         """The statement, with columns of some types turned to text by the templates given."""

@@ -33,6 +33,11 @@ class Format(Protocol):
         """Whether it comes in pages."""
         ...
 
+    @property
+    def spatial(self) -> bool:
+        """Whether it shows each row at a place on the map: such answers have the columns `lon` and `lat`."""
+        ...
+
     def chunks(self, selection: Selection, database: Database, link: Callable[[str], str]) -> AsyncIterator[bytes]:
         """Write the rows; `link` turns a cursor into an address."""
         ...

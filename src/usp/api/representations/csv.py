@@ -26,6 +26,7 @@ class CSV:
     media_type = "text/csv"
     content_type = "text/csv; charset=utf-8; header=present"
     paged = False
+    spatial = False
 
     async def chunks(
         self,

@@ -20,6 +20,7 @@ class JSON:
     media_type = "application/json"
     content_type = "application/json"
     paged = True
+    spatial = False
 
     async def chunks(
         self, selection: Selection, database: Database, link: Callable[[str], str]
