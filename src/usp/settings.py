@@ -11,6 +11,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from usp.errors import SettingsError
 from usp.models.broker import MqttVersion, parse_brokers
+from usp.models.rate import DEFAULT_RATE, OFF, parse_rate
 
 PREFIX = "USP_"
 
@@ -38,6 +39,12 @@ class Settings(BaseSettings):
     )
     api_host: str = Field(default="127.0.0.1", description="Address the API listens on.")
     api_port: int = Field(default=8000, ge=0, le=65535, description="Port the API listens on.")
+    rate_limit: str = Field(
+        default=DEFAULT_RATE,
+        description="Requests that one client may make of the API: a number for each second, minute, hour or day, or "
+        f"{OFF}. A client is an IPv4 address or an IPv6 /64. This machine itself is limited only where this is set. "
+        "Behind a proxy on another machine, name the proxy in FORWARDED_ALLOW_IPS: without it all its clients are one.",
+    )
     data_dir: Path = Field(default=Path(".usp"), description="Where the private parts keep their data.")
     profiles_dir: Path | None = Field(
         default=None, description="Folder of device profiles to use beside those that are shipped."
@@ -62,6 +69,12 @@ class Settings(BaseSettings):
             return None
         parse_brokers(url)
         return url
+
+    @field_validator("rate_limit")
+    @classmethod
+    def _is_rate(cls, text: str) -> str:
+        parse_rate(text)
+        return text
 
     def require_database(self) -> str:
         """The database's URL, or an error that says how to give it."""

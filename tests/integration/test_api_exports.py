@@ -19,8 +19,8 @@ import httpx  # isort: skip
 if TYPE_CHECKING:
     from tests.integration.conftest import World
 
-CSV = "/v1/datasets/air_quality/readings?format=csv"
-JSON = "/v1/datasets/air_quality/readings?format=json"
+READINGS = "/v1/datasets/air_quality/readings"
+CSV, JSON = f"{READINGS}?format=csv", f"{READINGS}?format=json"
 
 
 async def busy(stack: AsyncExitStack, database: Database) -> int:
@@ -45,11 +45,12 @@ async def test_slow_exports_starve_nobody(world: "World", database_url: str, mon
         async with AsyncExitStack() as stack:
             running = await busy(stack, app.state.readers[Visibility.OPEN].database)
             assert 2 <= running <= 5
-            refused = await client.get(CSV)
-            assert refused.status_code == 503
-            assert refused.headers["retry-after"] == "5"
-            assert refused.headers["content-type"] == "application/problem+json"
-            assert "export" in refused.json()["detail"]
+            for name in ("csv", "ndjson", "parquet"):
+                refused = await client.get(f"{READINGS}?format={name}")
+                assert refused.status_code == 503
+                assert refused.headers["retry-after"] == "5"
+                assert refused.headers["content-type"] == "application/problem+json"
+                assert "export" in refused.json()["detail"]
             pages = await asyncio.gather(*(client.get(JSON) for _ in range(20)))
             assert {page.status_code for page in pages} == {200}
             assert (await client.get("/v1/devices")).status_code == 200

@@ -17,7 +17,11 @@ READINGS = "/v1/datasets/air_quality/readings"
         ("devise=a", "devise", "device"),
         ("fron=2026-11-20", "fron", "from"),
         ("FROM=2026-11-20", "FROM", "from"),
-        ("bucket=1h", "bucket", None),
+        ("page=2", "page", "cursor"),
+        ("offset=100", "offset", "cursor"),
+        ("Start=2026-11-20", "Start", "from"),
+        ("fields=no2", "fields", "properties"),
+        ("lat=45.4", "lat", "near"),
         ("from=yesterday", "from", None),
         ("from=2026-11-20T09:00:00", "from", None),
         ("from=2026-13-01T00:00:00Z", "from", None),
@@ -65,6 +69,7 @@ READINGS = "/v1/datasets/air_quality/readings"
         ("cursor=%C3%A8", "cursor", None),
         ("format=xml", "format", None),
         ("format=cvs", "format", "csv"),
+        ("format=excel", "format", "csv"),
     ],
 )
 async def test_a_bad_parameter_is_named(
@@ -110,6 +115,10 @@ async def test_states_are_known(client: httpx.AsyncClient, dataset: str, where: 
         ("/v1/devices/%00", None),
         ("/v1/sites/corso-lodi-1", "corso-lodi"),
         ("/v1/nothing", None),
+        ("/v1/device", "/v1/devices"),
+        ("/V1/datasets/parking/reading", "/v1/datasets/parking/readings"),
+        ("/v1/datasets/parking/latests/", "/v1/datasets/parking/latest"),
+        ("/v1/dataset/parking", "/v1/datasets/parking"),
     ],
 )
 async def test_what_is_not_there_is_404(client: httpx.AsyncClient, path: str, suggestion: str | None) -> None:

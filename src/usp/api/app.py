@@ -8,8 +8,8 @@ from pathlib import Path
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
-from fastapi.middleware.gzip import GZipMiddleware
 from fastapi.openapi.docs import get_swagger_ui_html
+from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 from starlette.responses import RedirectResponse, Response
 from starlette.staticfiles import StaticFiles
@@ -19,11 +19,13 @@ from usp.api.auth import TakeToken, Tokens, make_readers
 from usp.api.database import Database
 from usp.api.document import openapi
 from usp.api.figures import FigureBoard
-from usp.api.middleware import HeadAndCache, OpenToPages
+from usp.api.middleware import Conditional, Gzip, HeadAndCache, OpenToPages
+from usp.api.rates import LimitRates
 from usp.api.replays import Operations
 from usp.api.requests import CountRequests, Requests
 from usp.api.routes import datasets, devices, health, readings, rejections
 from usp.db import WRITER_ROLE
+from usp.models.rate import parse_rate
 from usp.settings import Settings
 
 DESCRIPTION = """Open data of a city's street hardware: air, weather, noise, traffic, lighting, parking, charging.
@@ -34,11 +36,24 @@ problem documents (RFC 9457). Everything is licensed as its dataset says, CC BY 
 Everybody may ask. A token, sent as `Authorization: Bearer usp_…`, shows more at the same addresses: with the scope
 `read:restricted` what is restricted, with `ops` everything. What this page lists is what everybody sees.
 `/metrics` has the platform's figures for Prometheus.
+
+## Manners and limits
+
+* **Pages** have 1,000 rows unless `limit` says otherwise, 10,000 at most; `next`, and the header `Link`, lead on.
+  Formats that are not paged give everything unless `limit` is given, and stream it: at most 5 such exports run at once
+  for all who ask without a token. One too many is told 503 with `Retry-After`, and so is a question over which the
+  database takes longer than 30 seconds: ask for a shorter time, fewer devices, or an export. An export may last as
+  long as its client reads; one that takes nothing for a minute is ended.
+* **Ask again with `If-None-Match`**: pages and documents have an `ETag` made of their content, which a late reading
+  changes too, and are not sent again to whoever has them (304). Exports have none: it would have to be known before
+  their first byte.
+* **Rate**: {rate} The headers `RateLimit` and `RateLimit-Policy` (draft-ietf-httpapi-ratelimit-headers-10) tell what
+  is left; beyond it comes 429 with `Retry-After`. `/health/live`, `/health/ready` and `/metrics` are not counted.
+* **HEAD** answers like GET without the body, any web page may ask (CORS), and `Accept-Encoding: gzip` saves most of
+  the bytes.
 """
 
 ASSETS = "/docs/assets"
-#: Below this an answer fits in one packet anyway.
-GZIP_FROM_BYTES = 1_000
 
 
 def create_app(settings: Settings, *, operations: Operations | None = None) -> FastAPI:
@@ -58,7 +73,7 @@ def create_app(settings: Settings, *, operations: Operations | None = None) -> F
 
     app = FastAPI(
         title="Urban sharing platform",
-        description=DESCRIPTION,
+        description=DESCRIPTION.replace("{rate}", _rate(settings)),
         version=version("urban-sharing-platform"),
         lifespan=lifespan,
         docs_url=None,
@@ -67,18 +82,31 @@ def create_app(settings: Settings, *, operations: Operations | None = None) -> F
     )
     app.state.readers, app.state.operations, app.state.replays = readers, tables, operations
     app.state.tokens, app.state.board, app.state.requests = Tokens(tables), FigureBoard(tables), Requests()
-    for module in (datasets, readings, devices, health, rejections):
-        app.include_router(module.router)
-    app.include_router(health.metrics_router)
+    routers = [*(module.router for module in (datasets, readings, devices, health, rejections)), health.metrics_router]
+    for router in routers:
+        app.include_router(router)
+    #: As templates; a wrong address is compared with them.
+    app.state.addresses = [route.path for router in routers for route in router.routes if isinstance(route, APIRoute)]
     _add_documentation(app)
     _add_problems(app)
-    _add_middleware(app)
+    _add_middleware(app, settings)
     return app
 
 
-def _add_middleware(app: FastAPI) -> None:
+def _rate(settings: Settings) -> str:
+    limit = parse_rate(settings.rate_limit)
+    if limit is None:
+        return "there is no limit here."
+    return f"one client may make {limit} requests. A client is an IPv4 address or an IPv6 network of 64 bits."
+
+
+def _add_middleware(app: FastAPI, settings: Settings) -> None:
     """The last one is the outermost."""
-    app.add_middleware(GZipMiddleware, minimum_size=GZIP_FROM_BYTES, compresslevel=5)
+    app.add_middleware(Conditional)
+    app.add_middleware(Gzip)
+    if (limit := parse_rate(settings.rate_limit)) is not None:
+        spare_loopback = "rate_limit" not in settings.model_fields_set
+        app.add_middleware(LimitRates, limit=limit, spare_loopback=spare_loopback)
     app.add_middleware(OpenToPages)
     app.add_middleware(CountRequests, requests=app.state.requests)
     app.add_middleware(HeadAndCache)

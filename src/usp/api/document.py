@@ -9,11 +9,11 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from starlette.responses import Response
 
-from usp.api import examples, params, schemas
+from usp.api import answers, examples, params, schemas
 from usp.api.paging import DEFAULT_LIMIT, MAX_LIMIT, bound, name_cursor, reading_cursor, rejection_cursor
-from usp.api.registry import DEVICE_COLUMNS, SITE_COLUMNS
 from usp.api.rejections import BY, DEFAULT_ROWS, MAX_ROWS
 from usp.api.representations import FORMATS
+from usp.models.bucket import By, Width
 from usp.models.device import KINDS
 from usp.models.query import TimeWindow
 from usp.models.reasons import Reason
@@ -24,17 +24,6 @@ Spec = dict[str, Any]
 #: Where an operation keeps the names of its parameters, and the scope it needs, until the document is made.
 _MARK, _NEEDS = "x-parameters", "x-needs"
 
-_ROWS = {
-    "readings": schemas.any_dataset("reading"),
-    "latest": schemas.any_dataset("latest"),
-    "devices": schemas.columns(DEVICE_COLUMNS),
-    "sites": schemas.columns(SITE_COLUMNS),
-    "rejections": schemas.REJECTION,
-    "rejection_stats": schemas.REJECTION_STATS,
-}
-_ONE = {"rejection": schemas.REJECTION}
-#: What is told line by line, and the body that asks for it.
-_DONE = {"replay": (schemas.PROGRESS, schemas.REPLAY, examples.REPLAY)}
 _TEXT: Spec = {"type": "string"}
 _SCHEMES = {
     "token": {
@@ -43,12 +32,19 @@ _SCHEMES = {
         "description": "Not needed for open data. `usp keys create` makes one; scopes: read:restricted, ops.",
     }
 }
-#: The same for everybody: no token is looked at.
-_NO_TOKEN = ("/health/live", "/health/ready")
+#: An identifier of a device or site, and a number; a '+' that was not percent-encoded arrives as a space.
+_NAME = "[a-z0-9][a-z0-9-]{1,62}"
+_NUMBER = r"[-+ ]?(\d+(\.\d*)?|\.\d+)([eE][-+]?\d+)?"
+_WHEN: Spec = {"type": "string", "anyOf": [{"format": "date-time"}, {"format": "date"}]}
 
 
 def _one_of(names: Iterable[str]) -> Spec:
     return {"type": "string", "enum": list(names)}
+
+
+def _listed(item: str, *, times: str = "*") -> Spec:
+    """A list by comma of what the pattern says; `times` is how often more may follow the first."""
+    return {"type": "string", "pattern": f"^({item})(,({item})){times}$"}
 
 
 @dataclass(frozen=True)
@@ -61,35 +57,56 @@ class Parameter:
     filled_in: bool = True
 
 
+_PAGED = ", ".join(f.name for f in FORMATS if f.paged)
+_WHOLE = ", ".join(f.name for f in FORMATS if not f.paged)
 _TIMES = "RFC 3339 with offset (write %2B for +, or use Z); a date alone is its midnight in UTC."
 
 _PARAMETERS = {
-    "from": Parameter(f"First moment. {_TIMES} Without it, 24 hours before `to`.", None, _TEXT),
-    "to": Parameter(f"First moment no longer wanted. {_TIMES} Without it, now.", None, _TEXT),
-    "device": Parameter("Devices, by comma. A parent stands for its children too.", examples.DEVICE, _TEXT),
-    "site": Parameter("Sites, by comma. A reading belongs to where its device stood then.", examples.SITE, _TEXT),
-    "kind": Parameter(f"Kinds of device, by comma: {', '.join(KINDS)}.", "lamppost", _TEXT),
+    "from": Parameter(f"First moment. {_TIMES} Without it, 24 hours before `to`.", None, _WHEN),
+    "to": Parameter(f"First moment no longer wanted. {_TIMES} Without it, now.", None, _WHEN),
+    "device": Parameter("Devices, by comma. A parent stands for its children too.", examples.DEVICE, _listed(_NAME)),
+    "site": Parameter(
+        "Sites, by comma. A reading belongs to where its device stood then.", examples.SITE, _listed(_NAME)
+    ),
+    "kind": Parameter(f"Kinds of device, by comma: {', '.join(KINDS)}.", "lamppost", _listed("|".join(KINDS))),
     "category": Parameter(
         f"Categories of device, by comma: {', '.join(params.CATEGORIES)}.",
         "logistics",
-        _TEXT,
+        _listed("|".join(params.CATEGORIES)),
         filled_in=False,
     ),
-    "bbox": Parameter("minLon,minLat,maxLon,maxLat in degrees, WGS 84.", "9.15,45.42,9.25,45.48", _TEXT),
-    "near": Parameter("lon,lat,metres: everything within this distance.", "9.2121,45.4466,500", _TEXT),
+    "bbox": Parameter(
+        "minLon,minLat,maxLon,maxLat in degrees, WGS 84.", "9.15,45.42,9.25,45.48", _listed(_NUMBER, times="{3}")
+    ),
+    "near": Parameter(
+        "lon,lat,metres: everything within this distance.", "9.2121,45.4466,500", _listed(_NUMBER, times="{2}")
+    ),
     "where": Parameter(
         "property:value, several by comma, all must hold; compared as stored. Also occupied:true, status:available.",
         "pm2_5:12.1",
-        _TEXT,
+        _listed("[a-z0-9_]+:[^,]+"),
         filled_in=False,
     ),
-    "properties": Parameter("Properties of the dataset, by comma. Without it, all.", "pm2_5,no2", _TEXT),
+    "properties": Parameter(
+        "Properties of the dataset, by comma. Without it, all.", "pm2_5,no2", _listed("[a-z0-9_]+(:[a-z]+)?")
+    ),
+    "bucket": Parameter(
+        "Aggregates over buckets of this width; below a day aligned to UTC, from a day to days of `tz`. `whole` is one "
+        "bucket over all of the window.",
+        "1h",
+        _one_of(Width),
+        filled_in=False,
+    ),
+    "by": Parameter(
+        "Whether buckets are of each device, of each site, or of all.", "device", _one_of(By), filled_in=False
+    ),
+    "tz": Parameter("The time zone whose days, weeks, months and years count.", "Europe/Rome", _TEXT, filled_in=False),
     "order": Parameter("Ascending by time and device, or descending.", "asc", _one_of(["asc", "desc"])),
     "limit": Parameter(
-        f"Number of rows. JSON: {DEFAULT_LIMIT} unless given, {MAX_LIMIT} at most, then `next`. "
-        "CSV: everything unless given.",
+        f"Number of rows. {_PAGED}: {DEFAULT_LIMIT} unless given, {MAX_LIMIT} at most, then `next`. "
+        f"{_WHOLE}: everything unless given.",
         10,
-        {"type": "integer", "minimum": 1},
+        {"type": "integer", "minimum": 1, "maximum": 999_999_999},
     ),
     "cursor": Parameter("Where the page before ended; part of `next`.", None, _TEXT, filled_in=False),
     "format": Parameter("Goes before the header `Accept`.", "json", _one_of([f.name for f in FORMATS])),
@@ -117,16 +134,13 @@ _OF_REJECTIONS = {
 
 def described(what: str, names: tuple[str, ...], path: str = "", *, needs: str = "") -> Spec:
     """What the documentation of a route is made of: the parameter in its path, and the scope that it needs."""
-    left_out = {"404": not path, "403": not needs, "406": what in _DONE, "409": what not in _DONE}
-    left_out["501"] = left_out["409"]
-    problems = {status: problem for status, problem in examples.PROBLEMS.items() if not left_out.get(status)}
     extra: Spec = {
         _MARK: [*([path] if path else []), *names],
         _NEEDS: needs,
-        "responses": {"200": {"description": "As asked.", "content": _content(what)}, **problems},
+        "responses": answers.responses(what, path=path, needs=needs),
     }
-    if what in _DONE:
-        _, body, example = _DONE[what]
+    if what in answers.DONE:
+        _, body, example = answers.DONE[what]
         extra["requestBody"] = {
             "required": True,
             "content": {"application/json": {"schema": body, "example": example}},
@@ -134,22 +148,21 @@ def described(what: str, names: tuple[str, ...], path: str = "", *, needs: str =
     return {"operation_id": what, "response_class": Response, "openapi_extra": extra}
 
 
-def _content(what: str) -> Spec:
-    """What an address answers, in each format."""
-    if what in _DONE:
-        return {"application/x-ndjson": {"schema": _DONE[what][0], "example": examples.NDJSON[what]}}
-    schema = schemas.page(_ROWS[what]) if what in _ROWS else _ONE.get(what, {"type": "object"})
-    content: Spec = {"application/json": {"schema": schema, "example": examples.JSON[what]}}
-    if what in examples.CSV:
-        content["text/csv"] = {"schema": _TEXT, "example": examples.CSV[what]}
-    return content
-
-
 def openapi(app: FastAPI) -> Spec:
-    """The document, made when it is asked for: the examples' times lie in the last hour."""
-    document = get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
-    document["components"] = {"schemas": schemas.schemas(), "securitySchemes": _SCHEMES}
+    """The document, made anew in each minute in which it is asked for: the examples' times lie in the last hour."""
     now = datetime.now(UTC).replace(second=0, microsecond=0)
+    if app.openapi_schema is None or app.state.documented_at != now:
+        app.openapi_schema, app.state.documented_at = _made(app, now), now
+    return app.openapi_schema
+
+
+def _made(app: FastAPI, now: datetime) -> Spec:
+    document = get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
+    document["components"] = {
+        "schemas": schemas.schemas(),
+        "headers": answers.HEADERS,
+        "securitySchemes": _SCHEMES,
+    }
     for path, methods in document["paths"].items():
         for operation in methods.values():
             names = operation.pop(_MARK)
@@ -157,9 +170,7 @@ def openapi(app: FastAPI) -> Spec:
                 _in_path(name) if f"{{{name}}}" in path else _in_query(name, names, now, path) for name in names
             ]
             operation["responses"].pop("422", None)
-            if path in _NO_TOKEN:
-                operation["responses"].pop("401")
-            else:
+            if "401" in operation["responses"]:
                 # With nothing, or with a token; or not without.
                 operation["security"] = [{"token": []}] if operation[_NEEDS] else [{}, {"token": []}]
             if needs := operation.pop(_NEEDS):
@@ -175,7 +186,7 @@ def _in_path(name: str) -> Spec:
     spec = {"name": name, "in": "path", "required": True, "description": f"The {name}'s name."}
     if name == "dataset":
         return spec | {"schema": _one_of(params.OPEN_DATASETS), "example": examples.DATASET}
-    return spec | {"schema": _TEXT, "example": _PARAMETERS[name].example}
+    return spec | {"schema": {"type": "string", "pattern": f"^{_NAME}$"}, "example": _PARAMETERS[name].example}
 
 
 def _in_query(name: str, together: list[str], now: datetime, path: str) -> Spec:

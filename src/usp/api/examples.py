@@ -218,6 +218,12 @@ PROBLEMS = {
         "Not Acceptable",
         "`Accept` 'text/html' takes none of application/json, text/csv; `format=` chooses too.",
     ),
+    "429": _problem(
+        429,
+        "Too Many Requests",
+        "More requests than 1200 per 1 minute came from your address; ask again in 37 s.",
+    ),
+    "500": _problem(500, "Internal Server Error", "Something went wrong here; the server's log has the details."),
     "409": _problem(409, "Conflict", "Another replay is under way; wait until it has ended."),
     "501": _problem(501, "Not Implemented", "This process cannot replay; `usp rejections replay` can."),
     "503": _problem(503, "Service Unavailable", "The database does not answer."),

@@ -27,6 +27,11 @@ def reading_cursor(window: TimeWindow, row: Any) -> str:
     return _encode([row["time"], row["device"], window.start.isoformat(), window.end.isoformat()])
 
 
+def bucket_cursor(window: TimeWindow, key: str, row: Any) -> str:
+    """The mark after a bucket of a device, a site, or all; it keeps the window too."""
+    return _encode([row["start"], row.get(key, ""), window.start.isoformat(), window.end.isoformat()])
+
+
 def name_cursor(column: str, row: Any) -> str:
     """The mark after a row of a list that is ordered by names."""
     return _encode([row[column]])
@@ -43,17 +48,17 @@ def parse_rejection_cursor(text: str) -> tuple[datetime, int]:
         received_at, number = _decode(text)
         return _utc(received_at), int(number)
     except (ValueError, TypeError, OverflowError):
-        raise _not_ours() from None
+        raise not_ours() from None
 
 
 def parse_reading_cursor(text: str) -> tuple[datetime, str, TimeWindow]:
-    """Time and device after which to go on, and the window."""
+    """Time and device, or site, after which to go on, and the window."""
     try:
         after, name, start, end = _decode(text)
         window = TimeWindow(_utc(start), _utc(end))
-        return _utc(after), _identifier(name), window
+        return _utc(after), name and _identifier(name), window
     except (ValueError, TypeError, OverflowError, QueryError):
-        raise _not_ours() from None
+        raise not_ours() from None
 
 
 def parse_name_cursor(text: str) -> str:
@@ -62,7 +67,7 @@ def parse_name_cursor(text: str) -> str:
         (name,) = _decode(text)
         return _identifier(name)
     except (ValueError, TypeError):
-        raise _not_ours() from None
+        raise not_ours() from None
 
 
 def next_url(url: URL, cursor: str) -> str:
@@ -79,7 +84,7 @@ def unbound(text: str, path: str, items: Iterable[tuple[str, str]]) -> str:
     """The cursor alone, if it belongs to this question."""
     cursor, dot, question = text.partition(".")
     if not dot:
-        raise _not_ours()
+        raise not_ours()
     if question != _question(path, items):
         raise QueryError("`cursor` belongs to another query; begin again without it.", parameter="cursor")
     return cursor
@@ -117,7 +122,8 @@ def _identifier(name: str) -> str:
     return name
 
 
-def _not_ours() -> QueryError:
+def not_ours() -> QueryError:
+    """What is said of a cursor that was made up."""
     return QueryError(
         "`cursor` is none of ours; take the whole address from `next` of the page before.", parameter="cursor"
     )

@@ -16,7 +16,7 @@ PLACE = ("device", "site", "kind", "category", "bbox", "near")
 PAGE = ("limit", "cursor", "format")
 
 #: What each address understands.
-READINGS = ("from", "to", *PLACE, "where", "properties", "order", *PAGE)
+READINGS = ("from", "to", *PLACE, "where", "properties", "bucket", "by", "tz", "order", *PAGE)
 LATEST = (*PLACE, "where", "properties", *PAGE)
 DEVICES = (*PLACE, *PAGE)
 SITES = ("site", "bbox", "near", *PAGE)
@@ -81,21 +81,27 @@ def reading_query(
     texts: Texts, dataset: Dataset, *, paged: bool, now: datetime, seen: Visibility = Visibility.OPEN
 ) -> ReadingQuery:
     """Readings of one dataset; without `from` and `to` those of the last 24 hours."""
-    after = None
-    window = _window(texts, now)
-    if "cursor" in texts:
-        time, device, kept = parse_reading_cursor(texts["cursor"])
-        # "Now" was then. Where a window was asked for, the cursor belongs to the very same.
-        window, after = kept, (time, device)
-    order = values.known_word("order", texts.get("order", "asc"), ("asc", "desc"))
+    window, page = window_and_page(texts, paged=paged, now=now)
     return ReadingQuery(
         dataset=dataset,
         properties=_properties(texts, dataset, seen),
         window=window,
         places=places(texts),
         where=_where(texts, dataset, seen),
-        page=Page(_limit(texts, paged=paged), descending=order == "desc", after=after),
+        page=page,
     )
+
+
+def window_and_page(texts: Texts, *, paged: bool, now: datetime) -> tuple[TimeWindow, Page]:
+    """The window of time, and the page of what is ordered by time."""
+    after = None
+    window = _window(texts, now)
+    if "cursor" in texts:
+        time, name, kept = parse_reading_cursor(texts["cursor"])
+        # "Now" was then. Where a window was asked for, the cursor belongs to the very same.
+        window, after = kept, (time, name)
+    order = values.known_word("order", texts.get("order", "asc"), ("asc", "desc"))
+    return window, Page(_limit(texts, paged=paged), descending=order == "desc", after=after)
 
 
 def latest_query(texts: Texts, dataset: Dataset, *, paged: bool, seen: Visibility = Visibility.OPEN) -> LatestQuery:
@@ -157,10 +163,11 @@ def _properties(texts: Texts, dataset: Dataset, seen: Visibility) -> tuple[Prope
     if "properties" not in texts:
         return dataset.visible(seen)
     words = values.words("properties", texts["properties"])
-    return tuple(_property("properties", word, dataset, seen) for word in words)
+    return tuple(property_named("properties", word, dataset, seen) for word in words)
 
 
-def _property(parameter: str, name: str, dataset: Dataset, seen: Visibility) -> Property:
+def property_named(parameter: str, name: str, dataset: Dataset, seen: Visibility) -> Property:
+    """The visible property of this name."""
     visible = {p.name: p for p in dataset.visible(seen)}
     if name not in visible:
         raise UnknownName(
@@ -179,7 +186,7 @@ def _where(texts: Texts, dataset: Dataset, seen: Visibility) -> tuple[Condition,
         name, colon, text = word.partition(":")
         if not colon:
             raise QueryError(f"`where` is {shown(word)}; write property:value.", parameter="where")
-        prop = _property("where", name, dataset, seen)
+        prop = property_named("where", name, dataset, seen)
         if any(c.property is prop for c in conditions):
             raise QueryError(f"`where` asks {name} twice; all conditions must hold at once.", parameter="where")
         conditions.append(Condition(prop, values.stored_value(prop, text)))

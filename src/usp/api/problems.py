@@ -22,6 +22,26 @@ RETRY_AFTER_S = 5
 METHODS = ("GET", "HEAD", "OPTIONS")
 DOING = ("POST", "OPTIONS")
 
+#: What other services call it -> what it is called here; no likeness of letters would find these.
+_ELSEWHERE = {
+    **dict.fromkeys(("page", "offset", "skip", "after"), "cursor"),
+    **dict.fromkeys(("start", "since", "begin", "date_from", "start_time"), "from"),
+    **dict.fromkeys(("end", "until", "date_to", "end_time"), "to"),
+    **dict.fromkeys(("per_page", "page_size", "size", "count", "rows", "top"), "limit"),
+    **dict.fromkeys(("sort", "sort_by", "orderby", "direction"), "order"),
+    **dict.fromkeys(("fields", "columns", "select", "parameter", "parameters", "property", "metric"), "properties"),
+    **dict.fromkeys(("sensor", "station", "id", "location"), "device"),
+    **dict.fromkeys(("lat", "lon", "latitude", "longitude", "coordinates", "radius", "distance"), "near"),
+    **dict.fromkeys(("filter", "q", "query"), "where"),
+    **dict.fromkeys(("interval", "aggregation", "resolution", "granularity", "period", "group"), "bucket"),
+    **dict.fromkeys(("timezone", "time_zone"), "tz"),
+    "type": "kind",
+    "xls": "csv",
+    "xlsx": "csv",
+    "excel": "csv",
+    "jsonl": "ndjson",
+}
+
 #: Longer names are no typing mistakes, and comparing them would cost time.
 LONGEST_NAME = 80
 
@@ -120,7 +140,10 @@ def nearest(name: str, known: Iterable[str], *, cutoff: float = 0.5) -> str | No
     """The known name most like `name`, if any is."""
     if len(name) > LONGEST_NAME:
         return None
-    near = difflib.get_close_matches(name, list(known), n=1, cutoff=cutoff)
+    names = list(known)
+    if (here := _ELSEWHERE.get(name.lower())) in names:
+        return here
+    near = difflib.get_close_matches(name, names, n=1, cutoff=cutoff)
     return near[0] if near else None
 
 
@@ -168,13 +191,26 @@ async def tell_http(request: Request, error: Exception) -> Response:
     allow = {"Allow": ", ".join(methods)} if not_allowed else {}
     if not_allowed and request.method == "OPTIONS":
         return Response(status_code=HTTPStatus.NO_CONTENT, headers=allow)
+    near = _nearest_address(request)
     details = {
-        HTTPStatus.NOT_FOUND: "There is nothing at this address; /docs lists what there is.",
+        HTTPStatus.NOT_FOUND: _did_you_mean("There is nothing at this address; /docs lists what there is.", near),
         HTTPStatus.METHOD_NOT_ALLOWED: "This address does something: POST or OPTIONS."
         if does
         else "This address can only be read: GET, HEAD or OPTIONS.",
     }
     status = HTTPStatus(error.status_code)
-    response = problem(status, details.get(status, error.detail))
+    suggestion = near if status is HTTPStatus.NOT_FOUND else None
+    response = problem(status, details.get(status, error.detail), suggestion=suggestion)
     response.headers.update({**(error.headers or {}), **allow})
     return response
+
+
+def _nearest_address(request: Request) -> str | None:
+    """The documented address most like the one asked for, the names in it as they were given."""
+    asked = request.url.path.lower().rstrip("/").split("/")
+    alike = (
+        "/".join(given if part.startswith("{") else part for part, given in zip(parts, asked, strict=True))
+        for parts in (address.split("/") for address in request.app.state.addresses)
+        if len(parts) == len(asked)
+    )
+    return nearest("/".join(asked), alike, cutoff=0.7)

@@ -1,8 +1,9 @@
 """From a representation to an HTTP response: errors before the first byte are still answers."""
 
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import aclosing
 from typing import Any, cast
+from urllib.parse import quote
 
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
@@ -14,6 +15,15 @@ from usp.api.paging import next_url
 from usp.api.representations import Format, choose
 from usp.api.representations.json import JSON, document
 from usp.api.selection import Selection
+
+#: SPDX identifier -> where the licence itself stands; any other is found in SPDX's list.
+_LICENCES = {
+    "CC-BY-4.0": "https://creativecommons.org/licenses/by/4.0/",
+    "CC-BY-SA-4.0": "https://creativecommons.org/licenses/by-sa/4.0/",
+    "CC0-1.0": "https://creativecommons.org/publicdomain/zero/1.0/",
+}
+#: What stands for itself in an address (RFC 3986, 2.2); of the rest a Host header may hold anything.
+_IN_ADDRESS = ":/?#[]@!$&'()*+,;=%"
 
 
 class Stream(StreamingResponse):
@@ -36,13 +46,36 @@ class Stream(StreamingResponse):
 
 async def rows(request: Request, selection: Selection, format_: Format, database: Database) -> Response:
     """The rows of a selection, in a format."""
-    chunks = format_.chunks(selection, database, lambda cursor: next_url(request.url, cursor))
-    headers = {"Vary": "Accept"}
+    onward: list[str] = []
+
+    def link(cursor: str) -> str:
+        onward.append(next_url(request.url, cursor))
+        return onward[-1]
+
+    chunks = format_.chunks(selection, database, link)
     if format_.paged:
         whole = b"".join([chunk async for chunk in chunks])
+        headers = {"Vary": "Accept", **links(selection.about, *onward)}
         return Response(whole, headers=headers, media_type=format_.content_type)
+    headers = {"Vary": "Accept", **links(selection.about)}
     headers["Content-Disposition"] = f'attachment; filename="{selection.name}.{format_.name}"'
     return Stream(await anext(chunks, b""), chunks, headers, format_.content_type)
+
+
+def links(about: Mapping[str, str], onward: str | None = None) -> dict[str, str]:
+    """The header `Link` (RFC 8288): the next page, what describes the dataset, its licence; none where there are none.
+
+    `about` is a selection's: `dataset` and `licence`, an SPDX identifier.
+    """
+    targets: list[tuple[str, str]] = []
+    if onward is not None:
+        targets.append((onward, "next"))
+    if "dataset" in about:
+        targets.append((f"/v1/datasets/{about['dataset']}", "describedby"))
+    if licence := about.get("licence"):
+        targets.append((_LICENCES.get(licence, f"https://spdx.org/licenses/{licence}.html"), "license"))
+    text = ", ".join(f'<{quote(address, safe=_IN_ADDRESS)}>; rel="{relation}"' for address, relation in targets)
+    return {"Link": text} if text else {}
 
 
 def format_of(request: Request, texts: dict[str, str]) -> Format:
@@ -55,9 +88,11 @@ def json_only(request: Request, texts: dict[str, str]) -> None:
     choose(texts.get("format"), request.headers.get("accept"), (JSON(),))
 
 
-def one(content: Any, status: int = 200) -> Response:
-    """A single document."""
-    return Response(document(content), status, {"Vary": "Accept"}, JSON.content_type)
+def one(content: Any, status: int = 200, *, about: Mapping[str, str] | None = None) -> Response:
+    """A single document; `about` is what it tells of, as in a selection."""
+    onward = content.get("next") if isinstance(content, dict) else None
+    headers = {"Vary": "Accept", **links(about or {}, onward)}
+    return Response(document(content), status, headers, JSON.content_type)
 
 
 def operations(request: Request) -> Database:

@@ -32,14 +32,16 @@ PROBLEM: Spec = {
 }
 
 
-_LENGTH: Spec = {"type": "integer", "minimum": 0}
+TEXT = _TYPES[ColumnType.TEXT]
+TIME = _TYPES[ColumnType.TIME]
+COUNT: Spec = {"type": "integer", "minimum": 0}
 REJECTION: Spec = {
     "type": "object",
     "title": "What was refused",
     "required": ["id", "received_at", "door", "reason", "whole_item", "payload_length"],
     "properties": {
         "id": {"type": "integer"},
-        "received_at": _TYPES[ColumnType.TIME] | {"description": "When it came first."},
+        "received_at": TIME | {"description": "When it came first."},
         "door": {"type": "string", "description": "Where it came in; `replay` where a replay met it."},
         "topic": {"type": "string"},
         "address": {"type": "string", "description": "Who spoke, as the message tells."},
@@ -52,10 +54,10 @@ REJECTION: Spec = {
         "whole_item": {"type": "boolean", "description": "False where the rest of the item was stored."},
         "payload": {"type": "string"},
         "payload_encoding": {"type": "string", "enum": ["utf-8", "base64"]},
-        "payload_length": _LENGTH,
+        "payload_length": COUNT,
         "payload_sha256": {"type": "string", "description": "Where the item was too long to be kept."},
-        "replayed_at": _TYPES[ColumnType.TIME] | {"description": "When it was last taken up again."},
-        "resolved_at": _TYPES[ColumnType.TIME] | {"description": "Since when nothing of it is refused any more."},
+        "replayed_at": TIME | {"description": "When it was last taken up again."},
+        "resolved_at": TIME | {"description": "Since when nothing of it is refused any more."},
     },
 }
 REJECTION_STATS: Spec = {
@@ -64,11 +66,10 @@ REJECTION_STATS: Spec = {
     "required": ["open", "resolved"],
     "properties": {
         **{by: {"type": "string"} for by in ("reason", "address", "day")},
-        **dict.fromkeys(("open", "resolved", "kept", "total"), _LENGTH),
-        "last": _TYPES[ColumnType.TIME],
+        **dict.fromkeys(("open", "resolved", "kept", "total"), COUNT),
+        "last": TIME,
     },
 }
-_TEXT: Spec = {"type": "string"}
 REPLAY: Spec = {
     "type": "object",
     "title": "Which rejections to take up",
@@ -76,8 +77,8 @@ REPLAY: Spec = {
     "properties": {
         "ids": {"type": "array", "items": {"type": "integer"}, "minItems": 1, "maxItems": 10_000},
         "reason": {"type": "string", "enum": list(Reason)},
-        **dict.fromkeys(("address", "device", "door", "field"), _TEXT),
-        **dict.fromkeys(("from", "to"), _TYPES[ColumnType.TIME]),
+        **dict.fromkeys(("address", "device", "door", "field"), TEXT),
+        **dict.fromkeys(("from", "to"), TIME),
         "dry_run": {"type": "boolean", "default": False},
     },
 }
@@ -86,10 +87,27 @@ PROGRESS: Spec = {
     "title": "How far a replay has come",
     "required": ["chosen", "taken", "resolved", "refused", "without_bytes", "done"],
     "properties": {
-        **dict.fromkeys(("chosen", "taken", "resolved", "without_bytes"), _LENGTH),
-        "refused": {"type": "object", "additionalProperties": _LENGTH, "description": "By today's reason."},
+        **dict.fromkeys(("chosen", "taken", "resolved", "without_bytes"), COUNT),
+        "refused": {"type": "object", "additionalProperties": COUNT, "description": "By today's reason."},
         "done": {"type": "boolean"},
         "interrupted": {"type": "string", "description": "Why no further line comes."},
+    },
+}
+
+
+#: A row of aggregates; each `<property>_<statistic>` is a column of its own, null or left out where there is none.
+BUCKET: Spec = {
+    "type": "object",
+    "title": "Aggregates of a bucket of time",
+    "required": ["start"],
+    "properties": {
+        "start": TIME,
+        "device": TEXT,
+        "site": TEXT,
+        "count": COUNT | {"description": "Rows with at least one unflagged value that was asked for."},
+        "expected": {"type": ["number", "null"], "minimum": 0},
+        "coverage": {"type": ["number", "null"], "minimum": 0},
+        "flagged": COUNT,
     },
 }
 
@@ -103,18 +121,46 @@ def schemas() -> dict[str, Spec]:
     return found
 
 
+_NEXT: Spec = {"type": ["string", "null"], "format": "uri", "description": "The next page, if there is one."}
+
+
 def page(items: Spec) -> Spec:
     """A page of rows."""
     return {
         "type": "object",
         "required": ["data", "next"],
+        "properties": {"data": {"type": "array", "items": items}, "next": _NEXT},
+    }
+
+
+def listing(items: Spec) -> Spec:
+    """All of a few, in the form of a page."""
+    whole = page(items)
+    return whole | {"properties": whole["properties"] | {"next": {"type": "null"}}}
+
+
+def features(items: Spec) -> Spec:
+    """A page of rows as GeoJSON (RFC 7946): each a point, or without a geometry where its place is not known."""
+    point: Spec = {
+        "type": ["object", "null"],
+        "required": ["type", "coordinates"],
         "properties": {
-            "data": {"type": "array", "items": items},
-            "next": {
-                "type": ["string", "null"],
-                "format": "uri",
-                "description": "The next page, if there is one.",
-            },
+            "type": {"const": "Point"},
+            "coordinates": {"type": "array", "items": {"type": "number"}, "minItems": 2, "maxItems": 2},
+        },
+    }
+    feature: Spec = {
+        "type": "object",
+        "required": ["type", "geometry", "properties"],
+        "properties": {"type": {"const": "Feature"}, "geometry": point, "properties": items},
+    }
+    return {
+        "type": "object",
+        "required": ["type", "features"],
+        "properties": {
+            "type": {"const": "FeatureCollection"},
+            "features": {"type": "array", "items": feature},
+            "next": _NEXT,
         },
     }
 
@@ -130,9 +176,8 @@ def columns(listed: tuple[Column, ...]) -> Spec:
 
 
 def _reading(dataset: Dataset, *, latest: bool) -> Spec:
-    time = _TYPES[ColumnType.TIME]
     properties: Spec = {
-        "time": time,
+        "time": TIME,
         "device": {"type": "string"},
         "site": {"type": "string"},
         "lon": {"type": "number", "description": "Degrees, WGS 84."},
@@ -143,7 +188,7 @@ def _reading(dataset: Dataset, *, latest: bool) -> Spec:
     for prop in dataset.visible(Visibility.OPEN):
         properties[prop.name] = _value(prop)
         if latest:
-            properties[f"{prop.name}_time"] = time
+            properties[f"{prop.name}_time"] = TIME
     properties["flags"] = _TYPES[ColumnType.LIST]
     return {
         "type": "object",

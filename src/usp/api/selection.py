@@ -30,19 +30,29 @@ _OF_VALUE = {
 TIME_AS_TEXT = "replace(left({0}::text, -3), ' ', 'T') || 'Z'"
 
 
+#: Columns under these names hold identifiers, or words of a closed list.
+_IDENTIFIERS = frozenset({"device", "site", "parent", "kind", "category"})
+
+
 @dataclass(frozen=True)
 class Column:
-    """A column of the answer: a JSON key, a CSV header."""
+    """A column of the answer: a JSON key, a CSV header. `word`: its text is one of a closed list."""
 
     name: str
     type: ColumnType
     unit: str | None = None
     title: str | None = None
+    word: bool = False
+
+    @property
+    def plain(self) -> bool:
+        """Whether its text is made of letters, digits, '-' and '_': no format has to quote any of it."""
+        return self.word or self.name in _IDENTIFIERS
 
 
 def property_column(prop: Property) -> Column:
     """The column that shows a property."""
-    return Column(prop.name, _OF_VALUE[prop.type], prop.unit, prop.title)
+    return Column(prop.name, _OF_VALUE[prop.type], prop.unit, prop.title, word=bool(prop.states))
 
 
 def about(dataset: Dataset) -> dict[str, str]:
@@ -77,6 +87,9 @@ class Arguments:
 class Selection:
     """Rows to be shown. The last placeholder of `sql` is the number of rows, NULL for all of them.
 
+    The first column is never NULL. `span`, of rows in the order of their times: where in `values` the first moment
+    and the end of the window stand, so that the rows can be had slice by slice; `descending`, the latest first.
+
     `cursor` makes, of a row as JSON shows it, the mark after which the next page begins. `about` tells of the whole
     answer: dataset, title, licence, attribution; of buckets also `from`, `to` and `bucket`.
     """
@@ -88,10 +101,18 @@ class Selection:
     limit: int | None
     cursor: Callable[[Any], str]
     about: Mapping[str, str] = field(default_factory=dict)
+    span: tuple[int, int] | None = None
+    descending: bool = False
 
     def rendered(self, as_text: Mapping[ColumnType, str]) -> str:
         """The statement, with columns of some types turned to text by the templates given."""
-        columns = ", ".join(
-            f"{as_text.get(c.type, '{0}').format(identifier(c.name))} AS {identifier(c.name)}" for c in self.columns
-        )
+        return self.written(lambda c: as_text.get(c.type, "{0}"))
+
+    def written(self, template: Callable[[Column], str]) -> str:
+        """The statement, with each column as its template says; `{0}` stands for it."""
+        columns = ", ".join(f"{template(c).format(identifier(c.name))} AS {identifier(c.name)}" for c in self.columns)
         return f"SELECT {columns} FROM ({self.sql}) AS selected"
+
+    def lines(self, expression: str) -> str:
+        """The statement that turns each row into one text, its only column `line`."""
+        return f"SELECT {expression} AS line FROM ({self.sql}) AS selected"

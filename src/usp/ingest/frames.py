@@ -53,6 +53,9 @@ _REPAIR = f"""
         UPDATE usp.{DATASET} t SET frames_lost = CASE WHEN gap = 0 OR (gap > 0 AND known) THEN gap END
         FROM found WHERE t.device = found.device AND t.time = found.time
         RETURNING t.device, t.time, t.frames_lost
+    ), marked AS (
+        INSERT INTO usp.rollup_mark (dataset, device, hour)
+        SELECT DISTINCT '{DATASET}', device, date_trunc('hour', time, 'UTC') FROM changed
     )
     UPDATE usp.{DATASET}_latest l SET frames_lost = changed.frames_lost
     FROM changed WHERE l.device = changed.device AND l.frames_lost_time = changed.time

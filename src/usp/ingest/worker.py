@@ -17,6 +17,7 @@ from usp.ingest.mqtt import MqttSource
 from usp.ingest.packets import Received
 from usp.ingest.pipeline import Pipeline
 from usp.ingest.registry import Registry, publish_profiles
+from usp.ingest.rollup import Rollup
 from usp.ingest.session import NoSlot, Session
 from usp.models.broker import Broker, MqttVersion, parse_brokers
 from usp.models.profile import DeviceProfile
@@ -70,6 +71,7 @@ class Worker:
         self._session = Session(database_url, self._arrived.set)
         self._committer = Committer(self._session, self._stopping)
         self._house = Housekeeping(database_url, self._registry, self._state, self._take_over, teach)
+        self._rollup = Rollup(database_url)
         self._own: list[MqttSource] = []
         self._sources: list[MqttSource] = []
         self._waiting: deque[Received] = deque()
@@ -102,6 +104,7 @@ class Worker:
             async with asyncio.TaskGroup() as tasks:
                 others = [tasks.create_task(source.run(), name="mqtt") for source in self._own]
                 others.append(tasks.create_task(self._house.run(), name="housekeeping"))
+                others.append(tasks.create_task(self._rollup.run(), name="rollup"))
                 committing = tasks.create_task(self._commit_for_ever(), name="writer")
                 await self._stopping.wait()
                 for source in self._sources:

@@ -11,6 +11,7 @@ from usp.ingest.followers import apply_followers
 from usp.ingest.frames import DATASET as HEALTH
 from usp.ingest.frames import begin_anew, count_lost, repair
 from usp.ingest.latest import fold_latest
+from usp.ingest.marks import mark
 from usp.ingest.normalise import Row
 from usp.ingest.rejections import as_text, resolve, write_rejections
 from usp.ingest.settled import Settled
@@ -44,6 +45,7 @@ class Writer:
                 await self._write_dataset(connection, dataset, batch, settled)
             if batch.restarts:
                 await begin_anew(connection, batch)
+            await mark(connection, batch)
             settled.close()
             await resolve(connection, settled)
             await write_rejections(connection, [*batch.rejections, *settled.rejections])

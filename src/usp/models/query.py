@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from usp.errors import QueryError
+from usp.models.bucket import Asked, By, Width
 from usp.models.dataset import Dataset, Property
 
 EARTH_RADIUS_M = 6_371_008.8  # mean radius, IUGG
@@ -71,6 +72,11 @@ class Places:
     bbox: BBox | None = None
     near: Near | None = None
 
+    @property
+    def placed(self) -> bool:
+        """Whether it matters where a device stands."""
+        return bool(self.sites or self.bbox or self.near)
+
 
 @dataclass(frozen=True)
 class Page:
@@ -102,3 +108,26 @@ class LatestQuery:
     places: Places = field(default_factory=Places)
     where: tuple[Condition, ...] = ()
     page: Page
+
+
+@dataclass(frozen=True, kw_only=True)
+class BucketQuery:
+    """Aggregates over buckets of time: `edges` are theirs, the window's own ends among them."""
+
+    dataset: Dataset
+    asked: tuple[Asked, ...]
+    width: Width
+    edges: tuple[datetime, ...]
+    by: By
+    places: Places = field(default_factory=Places)
+    page: Page
+
+    @property
+    def window(self) -> TimeWindow:
+        """From the first edge to the last."""
+        return TimeWindow(self.edges[0], self.edges[-1])
+
+    @property
+    def properties(self) -> tuple[Property, ...]:
+        """The properties of which anything is asked."""
+        return tuple(dict.fromkeys(asked.property for asked in self.asked))

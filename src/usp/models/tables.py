@@ -13,6 +13,7 @@ from sqlalchemy import (
     Boolean,
     CheckConstraint,
     Column,
+    Date,
     DateTime,
     Double,
     ForeignKey,
@@ -30,17 +31,10 @@ from sqlalchemy.dialects.postgresql import JSONB, REAL, TSTZRANGE, ExcludeConstr
 from sqlalchemy.schema import CreateIndex, CreateTable
 from sqlalchemy.types import TypeEngine
 
-from usp.models.dataset import (
-    ROW_FLAG_NAMES,
-    VISIBILITY_ORDER,
-    Aggregation,
-    Dataset,
-    Property,
-    ValueType,
-    Visibility,
-)
+from usp.models.dataset import ROW_FLAG_NAMES, VISIBILITY_ORDER, Dataset, Property, ValueType, Visibility
 from usp.models.datasets import DATASETS
 from usp.models.device import IDENTIFIER, KINDS, NEVER_OPEN
+from usp.models.partials import columns_of
 
 SCHEMA = "usp"
 
@@ -55,6 +49,9 @@ READERS = {
     "ops": ("usp_ops", Visibility.OPS),
 }
 WRITER = "usp_writer"
+
+#: Nothing older is ever taken in.
+BEGINNING = "2000-01-01 00:00:00+00"
 
 #: Ingest workers say every second that they live; one that has not for so long is dead.
 DEAD_AFTER_S = 10.0
@@ -77,6 +74,7 @@ _TYPES: dict[ValueType, TypeEngine[Any]] = {
     ValueType.TEXT: Text(),
 }
 _TIME = DateTime(timezone=True)
+_OTHER_TYPES: dict[str, TypeEngine[Any]] = {"integer": Integer(), "timestamptz": _TIME}
 
 
 def _now(name: str) -> Column[object]:
@@ -286,6 +284,49 @@ worker = Table(
     Column("connected", Boolean, nullable=False),
 )
 
+#: How far the hourly partials of a dataset have come. Every row from `rolled` on is only among the raw ones; writers
+#: mark the hours of rows that lie before `announced`; raw rows before `raw_from` may be gone.
+rollup = Table(
+    "rollup",
+    metadata,
+    Column("dataset", Text, primary_key=True),
+    *(
+        Column(name, _TIME, nullable=False, server_default=text(f"'{BEGINNING}'"))
+        for name in ("announced", "rolled", "raw_from")
+    ),
+    Column("version", SmallInteger, nullable=False, server_default=text("0")),
+)
+
+# Without a unique key, and consumed by id: a mark that was merged into a standing one would get lost when that one is
+# consumed at the same time.
+rollup_mark = Table(
+    "rollup_mark",
+    metadata,
+    Column("id", BigInteger, Identity(always=True), primary_key=True),
+    _text("dataset", default=None),
+    Column("device", Integer, nullable=False),
+    Column("hour", _TIME, nullable=False),
+    Index(None, "dataset", "device", "hour"),
+)
+
+#: By which of its profile's rules a device's partials were made: its maximum hold and its registers' moduli.
+rollup_rules = Table(
+    "rollup_rules",
+    metadata,
+    Column("device", Integer, primary_key=True, autoincrement=False),
+    _text("rules", default=None),
+)
+
+device_day = Table(
+    "device_day",
+    metadata,
+    Column("day", Date, primary_key=True),
+    Column("device", Integer, primary_key=True, autoincrement=False),
+    Column("duplicate", BigInteger, nullable=False, server_default=text("0")),
+    Column("rejected", BigInteger, nullable=False, server_default=text("0")),
+    postgresql_with={"fillfactor": 50},
+)
+
 
 def _value_column(prop: Property, suffix: str = "") -> Column[object]:
     return Column(prop.name + suffix, _TYPES[prop.type])
@@ -336,58 +377,12 @@ def _latest(dataset: Dataset) -> Table:
     )
 
 
-def hourly_partials(prop: Property) -> list[tuple[str, ValueType]]:
-    """The mergeable parts of an hour of one property: their column names and types.
-
-    Two hours' parts make the parts of both: counts, sums and seconds add, extremes compare, firsts and lasts go by
-    their time. Means are only formed at the end, so a coarser bucket or a group of devices is exact.
-    """
-    number = ValueType.DOUBLE
-    ends = [("first", prop.type), ("last", prop.type)]
-    parts: dict[Aggregation, list[tuple[str, ValueType]]] = {
-        Aggregation.MEAN: [("sum", number), ("min", prop.type), ("max", prop.type)],
-        # Σ period and Σ period · 10^(L/10)
-        Aggregation.ENERGETIC_MEAN: [
-            ("period", number),
-            ("energy", number),
-            ("min", prop.type),
-            ("max", prop.type),
-        ],
-        Aggregation.VECTOR_MEAN: [("sin", number), ("cos", number)],
-        # Σ w and Σ x · w, over the readings that have both
-        Aggregation.WEIGHTED_MEAN: [
-            ("weight", number),
-            ("weighted", number),
-            ("min", prop.type),
-            ("max", prop.type),
-        ],
-        Aggregation.SUM: [("sum", number), ("min", prop.type), ("max", prop.type)],
-        Aggregation.COUNTER: [*ends, ("increase", number)],
-        Aggregation.STATE: [
-            *ends,
-            *((f"{state}_seconds", number) for state in prop.states or ("true", "false")),
-        ],
-        Aggregation.MAX: [("max", prop.type)],
-        Aggregation.MIN: [("min", prop.type)],
-        Aggregation.LAST: [("last", prop.type)],
-    }
-    return [(f"{prop.name}_{part}", type_) for part, type_ in parts[prop.aggregation]]
-
-
 def _hourly(dataset: Dataset) -> Table:
-    columns: list[Column[object]] = []
-    for prop in dataset.properties:
-        columns += [
-            Column(f"{prop.name}_count", Integer),
-            Column(f"{prop.name}_flagged", Integer),
-        ]
-        columns += [Column(name, _TYPES[type_]) for name, type_ in hourly_partials(prop)]
-        if prop.aggregation in {Aggregation.COUNTER, Aggregation.STATE}:
-            columns += [Column(f"{prop.name}_first_time", _TIME), Column(f"{prop.name}_last_time", _TIME)]
-        if prop.aggregation is Aggregation.LAST:
-            columns.append(Column(f"{prop.name}_last_time", _TIME))
-        if prop.aggregation is Aggregation.STATE:
-            columns.append(Column(f"{prop.name}_changes", Integer))
+    columns = [
+        Column(name, _TYPES[type_] if isinstance(type_, ValueType) else _OTHER_TYPES[type_])
+        for prop in dataset.properties
+        for name, type_ in columns_of(prop)
+    ]
     return Table(
         f"{dataset.name}_hourly",
         metadata,
@@ -433,12 +428,24 @@ def latest_view(dataset: Dataset, schema: str) -> str:
     return _view(dataset, schema, f"{dataset.name}_latest", columns)
 
 
-def _view(dataset: Dataset, schema: str, table: str, columns: list[str]) -> str:
+def hourly_view(dataset: Dataset, schema: str) -> str:
+    """The view of hourly partials, with the bits of hidden properties taken out of `present`."""
+    shown = dataset.visible(READERS[schema][1])
+    present = "r.present"
+    if len(shown) < len(dataset.properties):
+        bits = sum(dataset.bit[p.name] for p in shown)
+        present = f"ARRAY(SELECT u.m & {bits} FROM unnest(r.present) WITH ORDINALITY u(m, n) ORDER BY u.n) AS present"
+    columns = ["r.hour", "r.device AS device_id", present, "r.present_count"]
+    columns += [f"r.{name}" for p in shown for name, _ in columns_of(p)]
+    return _view(dataset, schema, f"{dataset.name}_hourly", columns, seen="(r.{0}_count > 0 OR r.{0}_flagged > 0)")
+
+
+def _view(dataset: Dataset, schema: str, table: str, columns: list[str], seen: str = "r.{0} IS NOT NULL") -> str:
     rows = device_filter(schema)
     shown = dataset.visible(READERS[schema][1])
     if len(shown) < len(dataset.properties):
         # A row of which nothing may be seen is no row.
-        rows += f" AND ({' OR '.join(f'r.{p.name} IS NOT NULL' for p in shown)})"
+        rows += f" AND ({' OR '.join(seen.format(p.name) for p in shown)})"
     return (
         f"CREATE VIEW {schema}.{table} WITH (security_barrier) AS SELECT {', '.join(columns)} "
         f"FROM usp.{table} r JOIN usp.device d ON d.id = r.device WHERE {rows}"
@@ -457,7 +464,8 @@ def registry_views(schema: str) -> list[str]:
     parent = seen.replace("d.", "p.")
     return [
         f"CREATE VIEW {schema}.device WITH (security_barrier) AS SELECT d.id, d.name, d.title, d.kind, d.category, "
-        "d.profile, p.id AS parent_id, p.name AS parent, f.interval, f.max_hold, d.registered_at, d.retired_at "
+        "d.profile, p.id AS parent_id, p.name AS parent, f.interval, f.max_hold, d.registered_at, d.retired_at, "
+        "f.definition -> 'registers' AS registers "
         "FROM usp.device d JOIN usp.profile f ON f.name = d.profile "
         f"LEFT JOIN usp.device p ON p.id = d.parent AND {parent} WHERE {seen}",
         f"CREATE VIEW {schema}.placement WITH (security_barrier) AS SELECT l.device AS device_id, l.site AS site_id, "
@@ -467,6 +475,20 @@ def registry_views(schema: str) -> list[str]:
         f"CREATE VIEW {schema}.site WITH (security_barrier) AS SELECT s.id, s.name, s.title, s.address, s.lon, s.lat, "
         "s.approximate FROM usp.site s WHERE EXISTS (SELECT FROM usp.placement l JOIN usp.device d "
         f"ON d.id = l.device WHERE l.site = s.id AND {seen})",
+    ]
+
+
+def rollup_views(schema: str) -> list[str]:
+    """How far the hourly partials of the visible datasets have come, and what of visible devices waits for repair."""
+    at_most = READERS[schema][1]
+    datasets = _one_of("r.dataset", tuple(d.name for d in DATASETS.values() if d.visible(at_most)))
+    return [
+        f"CREATE VIEW {schema}.rollup WITH (security_barrier) AS SELECT r.dataset, r.rolled, r.raw_from "
+        f"FROM usp.rollup r WHERE {datasets}",
+        f"CREATE VIEW {schema}.rollup_mark WITH (security_barrier) AS SELECT r.dataset, r.device AS device_id, r.hour "
+        f"FROM usp.rollup_mark r JOIN usp.device d ON d.id = r.device WHERE {device_filter(schema)} AND {datasets}",
+        f"CREATE VIEW {schema}.device_day WITH (security_barrier) AS SELECT r.day, r.device AS device_id, r.duplicate, "
+        f"r.rejected FROM usp.device_day r JOIN usp.device d ON d.id = r.device WHERE {device_filter(schema)}",
     ]
 
 
@@ -531,11 +553,15 @@ def ddl() -> Iterator[str]:
                 f"SELECT create_hypertable('{SCHEMA}.{table_name}', by_range('{column}', INTERVAL '{chunk}'), "
                 "create_default_indexes => false)"
             )
+    names = ", ".join(f"('{name}')" for name in DATASETS)
+    yield f"INSERT INTO {SCHEMA}.rollup (dataset) VALUES {names}"
     for schema, (_, at_most) in READERS.items():
         yield from registry_views(schema)
         for dataset in DATASETS.values():
             if dataset.visible(at_most):
                 yield reading_view(dataset, schema)
                 yield latest_view(dataset, schema)
+                yield hourly_view(dataset, schema)
+        yield from rollup_views(schema)
     yield from rejection_views()
     yield from grants()

@@ -6,7 +6,10 @@ from typing import Protocol
 from usp.api.database import Database
 from usp.api.problems import NotAcceptable, UnknownName, nearest, shown
 from usp.api.representations.csv import CSV
+from usp.api.representations.geojson import GeoJSON
 from usp.api.representations.json import JSON
+from usp.api.representations.ndjson import NDJSON
+from usp.api.representations.parquet import Parquet
 from usp.api.selection import Selection
 
 
@@ -44,7 +47,7 @@ class Format(Protocol):
 
 
 #: The first is what one gets who does not care.
-FORMATS: tuple[Format, ...] = (JSON(), CSV())
+FORMATS: tuple[Format, ...] = (JSON(), CSV(), GeoJSON(), NDJSON(), Parquet())
 
 
 def choose(name: str | None, accept: str | None, formats: Sequence[Format] = FORMATS) -> Format:

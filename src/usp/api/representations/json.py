@@ -1,20 +1,20 @@
 """JSON: pages of rows without nulls, and the address of the next page."""
 
-import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any
 
 import orjson
 
 from usp.api.database import Database
-from usp.api.selection import TIME_AS_TEXT, ColumnType, Selection
+from usp.api.representations.objects import body, page, row
+from usp.api.selection import Selection
 
-#: Rows encoded in one go; other requests have their turn in between.
-_ROWS_AT_ONCE = 1_000
+#: What an answer of buckets was asked for; other answers have none of it.
+_ASKED = ("from", "to", "bucket")
 
 
 class JSON:
-    """`{"data": […], "next": url or null}`."""
+    """`{"data": […], "next": url or null}`; of buckets also `from`, `to` and `bucket`."""
 
     name = "json"
     media_type = "application/json"
@@ -25,29 +25,15 @@ class JSON:
     async def chunks(
         self, selection: Selection, database: Database, link: Callable[[str], str]
     ) -> AsyncIterator[bytes]:
-        """Fetch the page and one row more, which tells whether there is a next page."""
-        sql = selection.rendered({ColumnType.TIME: TIME_AS_TEXT})
-        ahead = None if selection.limit is None else selection.limit + 1
-        async with database.connection() as connection:
-            records = await connection.fetch(sql, *selection.values, ahead)
-        more = len(records) == ahead
-        if more:
-            records.pop()
-        lists = [c.name for c in selection.columns if c.type is ColumnType.LIST]
-        yield b'{"data":['
-        for start in range(0, len(records), _ROWS_AT_ONCE):
-            rows = [_row(record, lists) for record in records[start : start + _ROWS_AT_ONCE]]
-            yield (b"," if start else b"") + orjson.dumps(rows)[1:-1]
-            await asyncio.sleep(0)
-        onward = link(selection.cursor(records[-1])) if more else None
-        yield b'],"next":' + orjson.dumps(onward) + b"}"
+        """Fetch the page; it is passed on as PostgreSQL wrote it."""
+        found = await page(selection, database, row(selection.columns))
+        onward = link(selection.cursor(found.last())) if found.more else None
+        yield body({}, "data", found.lines, {"next": onward} | asked(selection.about))
 
 
-def _row(record: Any, lists: list[str]) -> dict[str, Any]:
-    row = {name: value for name, value in record.items() if value is not None}
-    for name in lists:
-        row[name] = row[name].split(";") if name in row else []
-    return row
+def asked(about: Mapping[str, str]) -> dict[str, object]:
+    """The window and the bucket of an answer, if it has any."""
+    return {name: about[name] for name in _ASKED if name in about}
 
 
 def document(content: Any) -> bytes:

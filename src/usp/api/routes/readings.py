@@ -5,7 +5,8 @@ from datetime import UTC, datetime
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from usp.api import auth, params, queries, responses
+from usp.api import auth, bucket_params, params, queries, responses
+from usp.api import buckets as aggregates
 from usp.api.document import described
 
 router = APIRouter(prefix="/v1/datasets", tags=["readings"])
@@ -27,9 +28,15 @@ async def readings(request: Request, dataset: str) -> Response:
     chosen = params.dataset_named(dataset, reader.visibility)
     texts = params.read(request.query_params.multi_items(), params.READINGS, request.url.path)
     format_ = responses.format_of(request, texts)
-    now, seen = datetime.now(UTC), reader.visibility
-    query = params.reading_query(texts, chosen, paged=format_.paged, now=now, seen=seen)
-    return await responses.rows(request, await queries.readings(query, reader.database), format_, reader.database)
+    now, seen, paged = datetime.now(UTC), reader.visibility, format_.paged
+    if "bucket" in texts:
+        buckets = bucket_params.bucket_query(texts, chosen, paged=paged, now=now, seen=seen)
+        found = await aggregates.buckets(buckets, reader.database, spatial=format_.spatial)
+    else:
+        bucket_params.refuse_without_bucket(texts)
+        query = params.reading_query(texts, chosen, paged=paged, now=now, seen=seen)
+        found = await queries.readings(query, reader.database)
+    return await responses.rows(request, found, format_, reader.database)
 
 
 @router.get("/{dataset}/latest", **described("latest", params.LATEST, "dataset"))

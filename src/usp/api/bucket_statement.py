@@ -1,0 +1,208 @@
+"""The one statement that aggregates: parts of slots are added up by bucket and device, site, or all together.
+
+Its tables: `devs`, the devices in order; `edges`, the buckets; `placed`, where devices stood; `marked`, the hours whose
+partials are out of date; `parts` by (device_id, slot); `added`, everything that is added up.
+"""
+
+from datetime import datetime, timedelta
+from functools import cached_property
+
+from usp.api import statistics
+from usp.api.places import placed
+from usp.api.selection import Arguments
+from usp.models import partials
+from usp.models.bucket import By
+from usp.models.dataset import Aggregation
+from usp.models.edges import EPOCH, FIXED, HOUR
+from usp.models.query import BucketQuery, Places
+
+_ANY_ZONE = "'UTC'"
+
+
+class BucketStatement:
+    """Pieces of the statement; what is rolled up until `rolled` may be read from the partials.
+
+    `devices` are ids in the order in which they are told, `edges` those of the buckets that are told.
+    """
+
+    def __init__(self, query: BucketQuery, edges: tuple[datetime, ...], devices: list[int], rolled: datetime) -> None:
+        self.query = query
+        self.dataset = query.dataset
+        self.properties = query.properties
+        self.stitched = [p for p in query.properties if p.aggregation in partials.STITCHED]
+        #: The conditions on a place, and whether it matters where a device stood in which hour.
+        self.place = Places(sites=query.places.sites, bbox=query.places.bbox, near=query.places.near)
+        self.placed = query.by is By.SITE or query.places.placed
+        self.arguments = Arguments()
+        self.devices = self.arguments.add(devices, "int[]")
+        self.edges = self.arguments.add(list(edges), "timestamptz[]")
+        self.buckets = len(edges) - 1
+        self._first, self._last, self._rolled = edges[0], edges[-1], rolled
+        self._divide(edges[0], edges[-1], rolled)
+
+    # A placeholder that nothing uses has no type: each is made when it is first needed.
+
+    @cached_property
+    def start(self) -> str:
+        """When the first bucket begins."""
+        return self._time(self._first)
+
+    @cached_property
+    def end(self) -> str:
+        """When the last bucket ends."""
+        return self._time(self._last)
+
+    @cached_property
+    def hours_before(self) -> str:
+        """Up to where what lies before the first bucket may be read from partials."""
+        return self._time(min(_floor(self._first), self._rolled))
+
+    def _divide(self, start: datetime, end: datetime, rolled: datetime) -> None:
+        """Tell the hours that are read from partials, as a condition on `hour`, from the times of raw rows.
+
+        A register's reading at the very end still belongs to the window, so the hour that begins there is looked at.
+        """
+        first, last = _floor(start + HOUR - timedelta(microseconds=1)), min(_floor(end), rolled)
+        at_end = any(p.aggregation is Aggregation.COUNTER for p in self.stitched)
+        before = "<=" if at_end else "<"
+        if FIXED.get(self.query.width, HOUR) < HOUR or last <= first:
+            self.hours, self.raw = "false", [f"r.time >= {self.start} AND r.time {before} {self.end}"]
+            return
+        ends_there = last == end and (not at_end or end < rolled)
+        self.hours = f"hour >= {self._time(first)} AND hour {before if ends_there else '<'} {self._time(last)}"
+        self.raw = [f"r.time >= {self.start} AND r.time < {self._time(first)}"] if start < first else []
+        if not ends_there:
+            self.raw.append(f"r.time >= {self._time(last)} AND r.time {before} {self.end}")
+
+    def _time(self, at: datetime) -> str:
+        return self.arguments.add(at, "timestamptz")
+
+    def bucket(self, time: str) -> str:
+        """The number of a time's bucket, from 1 on; outside of the window none of theirs."""
+        return f"width_bucket({time}, {self.edges})"
+
+    @staticmethod
+    def hour(time: str) -> str:
+        """The hour of UTC in which a time lies."""
+        return f"date_trunc('hour', {time}, {_ANY_ZONE})"
+
+    def stood(self, table: str, hour: str) -> str:
+        """The join to where a device stood at the start of an hour, if that matters."""
+        return f"JOIN placed l ON l.device_id = {table}.device_id AND l.valid @> {hour}" if self.placed else ""
+
+    def row(self, device: str, bucket: str, values: dict[str, str]) -> str:
+        """The columns of a row that is added up."""
+        site = "l.site" if self.query.by is By.SITE else "NULL::text"
+        listed = [f"{device} AS device_id", f"{bucket} AS b", f"{site} AS site"]
+        listed += [f'({values.get(name, "NULL")})::{type_} AS "{name}"' for name, type_ in self.summed()]
+        return f"SELECT {', '.join(listed)}"
+
+    def summed(self) -> list[tuple[str, str]]:
+        """What is added up: the parts that any statistic takes, and their types."""
+        taken = [sql for asked in self.query.asked for sql in statistics.finished(asked)]
+        taken += [statistics.known_seconds(p) for p in self.stitched if p.aggregation is Aggregation.STATE]
+        text = " ".join(taken)
+        own = [("seconds", "float8"), ("rows", "bigint"), ("left_out", "bigint")]
+        parts = [column for p in self.properties for column in partials.columns_of(p)]
+        return own + [(name, str(type_)) for name, type_ in parts if f'c."{name}"' in text]
+
+    def devs(self) -> str:
+        """The devices, in order, with the rules of their profiles."""
+        return (
+            "devs AS MATERIALIZED (SELECT u.device_id, u.rank, d.name, d.interval, d.max_hold, d.registers, "
+            f"d.retired_at FROM unnest({self.devices}) WITH ORDINALITY u(device_id, rank) "
+            "JOIN device d ON d.id = u.device_id)"
+        )
+
+    def edge_table(self) -> str:
+        """The buckets by number."""
+        return (
+            'edges AS MATERIALIZED (SELECT * FROM (SELECT u.b::integer AS b, u.edge AS "start", '
+            f'lead(u.edge) OVER (ORDER BY u.b) AS "end" FROM unnest({self.edges}) WITH ORDINALITY u(edge, b)) e '
+            'WHERE "end" IS NOT NULL)'
+        )
+
+    def place_table(self) -> str:
+        """Where devices stood: what is asked for counts from the first full hour that begins in it."""
+        conditions = [f"l.device_id = ANY({self.devices})", placed(self.place, self.arguments) or "true"]
+        lower, upper = (
+            self.hour(f"{end}(l.valid) + interval '1 hour' - interval '1 microsecond'") for end in ("lower", "upper")
+        )
+        return (
+            f"placed AS MATERIALIZED (SELECT l.device_id, l.site, l.lon, l.lat, tstzrange({lower}, {upper}) AS valid "
+            f"FROM placement l WHERE {' AND '.join(conditions)})"
+        )
+
+    def mark_table(self) -> str:
+        """The hours whose partials are out of date."""
+        return (
+            f"marked AS MATERIALIZED (SELECT DISTINCT device_id, hour FROM rollup_mark "
+            f"WHERE dataset = '{self.dataset.name}' AND device_id = ANY({self.devices}) AND {self.hours})"
+        )
+
+    def part_table(self) -> str:
+        """Parts by (device_id, slot): partials of full hours, and of the rest what raw rows make."""
+        bits = sum(self.dataset.bit[p.name] for p in self.properties)
+        # Most devices always measure the same.
+        rows = (
+            f"CASE cardinality(h.present) WHEN 0 THEN 0 WHEN 1 THEN CASE WHEN h.present[1] & {bits} <> 0 "
+            "THEN h.present_count[1] ELSE 0 END ELSE (SELECT coalesce(sum(u.n), 0) "
+            f"FROM unnest(h.present, h.present_count) u(m, n) WHERE u.m & {bits} <> 0) END::bigint AS rows"
+        )
+        columns = [f'h."{name}"' for p in self.properties for name, _ in partials.columns_of(p)]
+        stands = (
+            f"SELECT h.device_id, h.hour AS slot, {', '.join(columns)}, {rows} FROM {self.dataset.name}_hourly h "
+            f"WHERE h.device_id = ANY({self.devices}) AND {self.hours} "
+            "AND NOT EXISTS (SELECT FROM marked m WHERE m.device_id = h.device_id AND m.hour = h.hour)"
+        )
+        counted = f"count(*) FILTER (WHERE ({partials.present(self.dataset, self.properties)}) <> 0) AS rows"
+        return f"parts AS ({stands} UNION ALL {partials.slots(self.dataset, self.properties, self._rows(), counted)})"
+
+    def _rows(self) -> str:
+        """Raw rows with their slot: an hour, or as much of it as lies in the window or the bucket."""
+        name, width = self.dataset.name, FIXED.get(self.query.width, HOUR)
+        slot = f"greatest({self.hour('r.time')}, {self.start})"
+        if width < HOUR:
+            slot = f"date_bin('{width.total_seconds():.0f} seconds', r.time, '{EPOCH.isoformat()}')"
+        columns = f"r.*, CASE WHEN r.time >= {self.end} THEN {self.end} ELSE {slot} END AS slot"
+        ranges = [
+            f"SELECT {columns} FROM {name} r WHERE r.device_id = ANY({self.devices}) AND {condition}"
+            for condition in self.raw
+        ]
+        ranges.append(
+            f"SELECT {columns} FROM marked m CROSS JOIN LATERAL (SELECT * FROM {name} x "
+            "WHERE x.device_id = m.device_id AND x.time >= m.hour AND x.time < m.hour + interval '1 hour' OFFSET 0) r"
+        )
+        rows = " UNION ALL ".join(ranges)
+        if not self.stitched:
+            return rows
+        return f"SELECT y.*, d.max_hold, d.registers FROM ({rows}) y JOIN devs d ON d.device_id = y.device_id"
+
+    def grid(self) -> str:
+        """Every device in every bucket, with the seconds that have gone by in it."""
+        starts, ends, stood = ['e."start"'], ['e."end"', "now()", "d.retired_at"], ""
+        if self.placed:
+            stood = 'JOIN placed l ON l.device_id = d.device_id AND l.valid && tstzrange(e."start", e."end")'
+            starts.append("lower(l.valid)")
+            ends.append("upper(l.valid)")
+        seconds = f"greatest(extract(epoch FROM least({', '.join(ends)}) - greatest({', '.join(starts)})), 0)"
+        values, joins = {"seconds": seconds}, [stood]
+        for prop in self.stitched:
+            if prop.aggregation is Aggregation.COUNTER:
+                # From its first reading ever on there is a register to compare with, and no step is no increase.
+                since = f'"since_{prop.name}"'
+                values[f"{prop.name}_increase"] = f'CASE WHEN {since}.since <= e."end" THEN 0 END'
+                joins.append(f"LEFT JOIN {since} ON {since}.device_id = d.device_id")
+        return f"{self.row('d.device_id', 'e.b', values)} FROM devs d CROSS JOIN edges e {' '.join(joins)}"
+
+    def own(self) -> str:
+        """The parts of slots."""
+        left_out = " + ".join(f'coalesce(s."{p.name}_flagged", 0)' for p in self.properties)
+        columns = [name for p in self.properties for name, _ in partials.columns_of(p)]
+        values = {"rows": "s.rows", "left_out": left_out} | {name: f's."{name}"' for name in columns}
+        row = self.row("s.device_id", self.bucket("s.slot"), values)
+        return f"{row} FROM parts s {self.stood('s', self.hour('s.slot'))}"
+
+
+def _floor(at: datetime) -> datetime:
+    return at.replace(minute=0, second=0, microsecond=0)

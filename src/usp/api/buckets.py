@@ -1,0 +1,191 @@
+"""Aggregates over buckets of time: parts of hours from the partials where they stand, from raw rows where not.
+
+Both in one snapshot, so that the answer is the same wherever its parts come from. Every device that has ever reported
+what is asked has its row in every bucket.
+"""
+
+from bisect import bisect_left, bisect_right
+from datetime import datetime
+from functools import partial
+
+from usp.api import statistics, stitching
+from usp.api.bucket_statement import BucketStatement
+from usp.api.database import Database
+from usp.api.paging import bucket_cursor
+from usp.api.places import device_ids
+from usp.api.selection import Arguments, Column, ColumnType, Selection, about
+from usp.db import Connection
+from usp.errors import QueryError
+from usp.models.bucket import By
+from usp.models.dataset import Aggregation
+from usp.models.edges import FIXED, HOUR
+from usp.models.query import BucketQuery
+
+_START = Column("start", ColumnType.TIME)
+_SITE = Column("site", ColumnType.TEXT)
+_POINT = (Column("lon", ColumnType.NUMBER), Column("lat", ColumnType.NUMBER))
+_COUNTS = (
+    Column("count", ColumnType.NUMBER, None, "Rows with a value that counts"),
+    Column("expected", ColumnType.NUMBER, None, "Rows expected"),
+    Column(
+        "coverage", ColumnType.NUMBER, None, "Share of the rows expected, or of the time in which the state is known"
+    ),
+    Column("flagged", ColumnType.NUMBER, None, "Values left out"),
+)
+
+
+async def buckets(query: BucketQuery, database: Database, *, spatial: bool) -> Selection:
+    """Aggregates in the order of (start, device or site), with a position if `spatial`.
+
+    Raises QueryError where they would need raw rows that are gone.
+    """
+    async with database.connection() as connection:
+        ids = await device_ids(connection, query.places, query.window)
+        devices = await _reporting(connection, query, ids)
+        ((rolled, raw_from),) = await connection.fetch(
+            "SELECT rolled, raw_from FROM rollup WHERE dataset = $1", query.dataset.name
+        )
+    _check_horizon(query, raw_from)
+    return _selection(query, BucketStatement(query, _told(query, len(devices)), devices, rolled), spatial=spatial)
+
+
+async def _reporting(connection: Connection, query: BucketQuery, ids: list[int] | None) -> list[int]:
+    """Devices in the order of their names."""
+    arguments = Arguments()
+    times = " OR ".join(f'l."{p.name}_time" IS NOT NULL' for p in query.properties)
+    conditions = [f"({times})", f"coalesce(d.retired_at > {arguments.add(query.window.start, 'timestamptz')}, true)"]
+    if ids is not None:
+        conditions.append(f"d.id = ANY({arguments.add(ids, 'int[]')})")
+    rows = await connection.fetch(
+        f"SELECT d.id FROM {query.dataset.name}_latest l JOIN device d ON d.id = l.device_id "
+        f"WHERE {' AND '.join(conditions)} ORDER BY d.name",
+        *arguments.values,
+    )
+    return [row["id"] for row in rows]
+
+
+def _check_horizon(query: BucketQuery, raw_from: datetime) -> None:
+    window, fine = query.window, FIXED.get(query.width, HOUR) < HOUR
+    needed = (
+        [window.start]
+        if fine
+        else [at for at in (window.start, window.end) if at.minute or at.second or at.microsecond]
+    )
+    if any(at < raw_from for at in needed):
+        advice = "take bucket=1h or wider" if fine else "begin and end on full hours of UTC"
+        raise QueryError(
+            f"Raw readings of {query.dataset.name} are there from {raw_from:%Y-%m-%dT%H:%M:%SZ} on, and this "
+            f"needs them; {advice}, or a later `from`.",
+            parameter="from",
+        )
+
+
+def _told(query: BucketQuery, devices: int) -> tuple[datetime, ...]:
+    """The edges of the buckets of this page. Where each has a row for each device, that is as many as fill it."""
+    edges, page = query.edges, query.page
+    if page.after is not None and page.after[0] is not None:
+        time = page.after[0]
+        edges = edges[: bisect_right(edges, time) + 1] if page.descending else edges[max(bisect_left(edges, time), 0) :]
+    if page.limit is None or query.by is By.SITE or query.places.placed:
+        return edges
+    rows = 1 if query.by is By.ALL else max(devices, 1)
+    # One more for what is left of the first, and one that tells whether there is a next page.
+    count = -(-(page.limit + 1) // rows) + 2
+    return edges[-count:] if page.descending else edges[:count]
+
+
+def _selection(query: BucketQuery, made: BucketStatement, *, spatial: bool) -> Selection:
+    spatial = spatial and query.by is not By.ALL
+    sql = _sql(query, made, spatial=spatial)
+    window = query.window
+    key = () if query.by is By.ALL else (Column(query.by.value, ColumnType.TEXT),)
+    place = (*((_SITE,) if query.by is By.DEVICE else ()), *_POINT) if spatial else ()
+    told = {"from": _written(window.start), "to": _written(window.end), "bucket": query.width.value}
+    return Selection(
+        name=f"{query.dataset.name}_{query.width}",
+        sql=sql,
+        values=tuple(made.arguments.values),
+        columns=(_START, *key, *place, *(c for asked in query.asked for c in statistics.columns(asked)), *_COUNTS),
+        limit=query.page.limit,
+        cursor=partial(bucket_cursor, window, query.by.value),
+        about=about(query.dataset) | told,
+    )
+
+
+def _sql(query: BucketQuery, made: BucketStatement, *, spatial: bool) -> str:
+    tables = [made.devs(), made.edge_table(), made.mark_table(), made.part_table()]
+    if made.placed or spatial:
+        tables.append(made.place_table())
+    tables += [table for prop in made.stitched for table in stitching.tables(made, prop)]
+    added = [made.grid(), made.own(), *(sql for prop in made.stitched for sql in stitching.sums(made, prop))]
+    tables.append(f"added AS ({' UNION ALL '.join(added)})")
+    columns = [column for asked in query.asked for column in statistics.columns(asked)]
+    formed = [sql for asked in query.asked for sql in statistics.finished(asked)]
+    shown = [f'{sql} AS "{column.name}"' for column, sql in zip(columns, formed, strict=True)]
+    key = {By.DEVICE: "c.device_id", By.SITE: "c.site", By.ALL: "NULL"}[query.by]
+    grouped = f"""
+        SELECT c.b, {key} AS key, {", ".join([*shown, *_counts(made)])}
+        FROM added c JOIN devs d ON d.device_id = c.device_id
+        WHERE c.b BETWEEN 1 AND {made.buckets} GROUP BY 1, 2
+    """
+    return f"WITH {', '.join(tables)} {_ordered(query, made, grouped, spatial=spatial)}"
+
+
+def _counts(made: BucketStatement) -> list[str]:
+    """How much there is of how much there could be: by rows where a device has an interval, else by time."""
+    expected, by_interval = "sum(c.seconds / d.interval)", "FILTER (WHERE d.interval IS NOT NULL)"
+    share = f"coalesce(sum(c.rows) {by_interval}, 0) / nullif({expected}, 0)"
+    states = [p for p in made.stitched if p.aggregation is Aggregation.STATE]
+    if states:
+        by_state = "FILTER (WHERE d.interval IS NULL)"
+        known = " + ".join(statistics.known_seconds(p) for p in states)
+        time, other = f"sum(c.seconds) {by_interval}", f"sum(c.seconds) {by_state}"
+        known_share = f"sum({known}) {by_state} / nullif({len(states)} * {other}, 0)"
+        # Of both sorts, each weighs as much as the time of its devices.
+        share = (
+            f"(coalesce({share} * {time}, 0) + coalesce({known_share} * {other}, 0)) "
+            f"/ nullif(coalesce({time}, 0) + coalesce({other}, 0), 0)"
+        )
+    return [
+        'coalesce(sum(c.rows), 0) AS "count"',
+        f"round({expected}) AS expected",
+        f"round(({share})::numeric, 4)::float8 AS coverage",
+        "coalesce(sum(c.left_out), 0) AS flagged",
+    ]
+
+
+def _ordered(query: BucketQuery, made: BucketStatement, grouped: str, *, spatial: bool) -> str:
+    """The buckets in order, with names and positions."""
+    direction = "DESC" if query.page.descending else "ASC"
+    name, order, joins = "", "g.b", "JOIN edges e ON e.b = g.b"
+    if query.by is By.DEVICE:
+        name, order = "d.name", "g.b, d.rank"
+        joins += " JOIN devs d ON d.device_id = g.key"
+    elif query.by is By.SITE:
+        name, order = "g.key", "g.b, g.key"
+    columns = ['e."start"', *([f"{name} AS {query.by}"] if name else []), "g.*"]
+    if spatial and query.by is By.DEVICE:
+        columns.append("p.site, p.lon, p.lat")
+        joins += (
+            " LEFT JOIN LATERAL (SELECT l.site, l.lon, l.lat FROM placed l WHERE l.device_id = g.key AND "
+            'l.valid && tstzrange(e."start", e."end") ORDER BY upper(l.valid) DESC NULLS FIRST LIMIT 1) p ON true'
+        )
+    elif spatial:
+        columns.append("p.lon, p.lat")
+        joins += " LEFT JOIN site p ON p.name = g.key"
+    after = ""
+    if query.page.after is not None:
+        time, key = query.page.after
+        beyond = "<" if query.page.descending else ">"
+        at = made.arguments.add(time, "timestamptz")
+        equal = f'e."start" = {at} AND {name} {beyond} {made.arguments.add(key, "text")}' if name else "false"
+        after = f'WHERE e."start" {beyond} {at} OR ({equal})'
+    listed = ", ".join(f"{column} {direction}" for column in order.split(", "))
+    return (
+        f"SELECT {', '.join(columns)} FROM ({grouped}) g {joins} {after} "
+        f"ORDER BY {listed} LIMIT ${len(made.arguments.values) + 1}::bigint"
+    )
+
+
+def _written(at: datetime) -> str:
+    return at.isoformat().replace("+00:00", "Z")

@@ -1,0 +1,72 @@
+"""Statistics of a bucket, formed at the end from the parts `c` that were added up."""
+
+from usp.api.selection import Column, ColumnType, property_column
+from usp.models import partials
+from usp.models.bucket import Asked, Statistic
+from usp.models.dataset import Aggregation, Property
+
+#: A direction whose unit vectors cancel out has none: this much of their number is the error of adding them.
+_NO_DIRECTION = 1e-9
+
+#: Statistics that are no quantity of the property's own unit.
+_UNITS = {Statistic.SECONDS: "s", Statistic.CHANGES: None, Statistic.COUNT: None}
+_OF_VALUE = (Statistic.MIN, Statistic.MAX, Statistic.LAST)
+
+
+def columns(asked: Asked) -> tuple[Column, ...]:
+    """The columns of a statistic. Seconds of an enumeration are told for each state; of yes and no, for yes."""
+    prop, statistic = asked.property, asked.statistic
+    names = [f"{prop.name}_{statistic}"]
+    if statistic is Statistic.SECONDS and prop.states:
+        names = [f"{prop.name}_{state}_seconds" for state in prop.states]
+    shown = property_column(prop)
+    type_ = shown.type if statistic in _OF_VALUE else ColumnType.NUMBER
+    unit = _UNITS.get(statistic, shown.unit)
+    return tuple(Column(name, type_, unit, f"{shown.title}: {statistic}") for name in names)
+
+
+def finished(asked: Asked) -> list[str]:
+    """The statistic as aggregates over the parts of a bucket, one for each of its columns."""
+    prop, statistic = asked.property, asked.statistic
+    if statistic is Statistic.MEAN:
+        return [f"({_mean(prop)})::real"]
+    if statistic is Statistic.SECONDS:
+        states = prop.states or ("true",)
+        return [f"round(sum({part(prop, f'{state}_seconds')})::numeric, 3)::float8" for state in states]
+    if statistic is Statistic.LAST:
+        last, time = part(prop, "last"), part(prop, "last_time")
+        return [f"(array_agg({last} ORDER BY {time} DESC) FILTER (WHERE {time} IS NOT NULL))[1]"]
+    if statistic in {Statistic.SUM, Statistic.INCREASE}:
+        # Added up in binary, tenths leave a tail of digits that nobody has measured.
+        return [f"round(sum({part(prop, statistic)})::numeric, 6)::float8"]
+    aggregate = {Statistic.COUNT: "coalesce(sum({0}), 0)", Statistic.CHANGES: "sum({0})"}
+    return [aggregate.get(statistic, f"{statistic}({{0}})").format(part(prop, statistic))]
+
+
+def known_seconds(prop: Property) -> str:
+    """For how long the state was known."""
+    return " + ".join(f"coalesce({part(prop, f'{state}_seconds')}, 0)" for state in partials.states_of(prop))
+
+
+def part(prop: Property, name: str) -> str:
+    """A part of a property among those that are added up."""
+    return f'c."{prop.name}_{name}"'
+
+
+def _mean(prop: Property) -> str:
+    def total(name: str) -> str:
+        return f"sum({part(prop, name)})"
+
+    if prop.aggregation is Aggregation.ENERGETIC_MEAN:
+        return f"10 * log({total('energy')} / nullif({total('period')}, 0))"
+    if prop.aggregation is Aggregation.WEIGHTED_MEAN:
+        return f"{total('weighted')} / nullif({total('weight')}, 0)"
+    if prop.aggregation is Aggregation.VECTOR_MEAN:
+        sin, cos = total("sin"), total("cos")
+        angle = f"atan2d({sin}, {cos})"
+        # 0 ≤ direction < 360, also where rounding makes -0.000001 of nothing.
+        return (
+            f"CASE WHEN sqrt({sin} * {sin} + {cos} * {cos}) > {_NO_DIRECTION} * {total('count')} "
+            f"THEN CASE WHEN {angle} < -1e-5 THEN {angle} + 360 ELSE greatest({angle}, 0) END END"
+        )
+    return f"{total('sum')} / nullif({total('count')}, 0)"

@@ -1,0 +1,84 @@
+"""The edges of buckets of time."""
+
+from datetime import UTC, datetime, time, timedelta
+from itertools import pairwise
+from zoneinfo import ZoneInfo
+
+from usp.errors import QueryError
+from usp.models.bucket import Width
+from usp.models.query import TimeWindow
+
+HOUR = timedelta(hours=1)
+
+#: More buckets than this in one answer are asked for by mistake.
+MAX_BUCKETS = 200_000
+
+#: Widths that are so long, always.
+FIXED = {
+    Width.QUARTER_HOUR: timedelta(minutes=15),
+    Width.HALF_HOUR: timedelta(minutes=30),
+    Width.HOUR: HOUR,
+    Width.THREE_HOURS: 3 * HOUR,
+    Width.SIX_HOURS: 6 * HOUR,
+    Width.TWELVE_HOURS: 12 * HOUR,
+}
+EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
+
+
+def edges(width: Width, window: TimeWindow, zone: ZoneInfo) -> list[datetime]:
+    """The edges of all buckets that meet the window, in UTC: below a day aligned to UTC, from a day to days of `zone`.
+
+    Weeks begin on Monday (ISO 8601). Raises QueryError where the zone's offset is not whole hours, or where there
+    are too many buckets.
+    """
+    if width is Width.WHOLE:
+        return [window.start, window.end]
+    try:
+        found = _fixed(FIXED[width], window) if width in FIXED else _calendar(width, window, zone)
+    except OverflowError:
+        raise QueryError("`from` and `to` leave no room for whole buckets.", parameter="from") from None
+    return found
+
+
+def _fixed(width: timedelta, window: TimeWindow) -> list[datetime]:
+    first = window.start - (window.start - EPOCH) % width
+    count = -((first - window.end) // width)
+    _bounded(count)
+    return [first + number * width for number in range(count + 1)]
+
+
+def _calendar(width: Width, window: TimeWindow, zone: ZoneInfo) -> list[datetime]:
+    start = window.start.astimezone(zone).date()
+    if width is Width.WEEK:
+        start -= timedelta(days=start.weekday())
+    elif width is Width.MONTH:
+        start = start.replace(day=1)
+    elif width is Width.YEAR:
+        start = start.replace(month=1, day=1)
+    _bounded((window.end - window.start).days)
+    found: list[datetime] = []
+    while not found or found[-1] < window.end:
+        found.append(datetime.combine(start, time(), zone).astimezone(UTC))
+        if width is Width.YEAR:
+            start = start.replace(year=start.year + 1)
+        elif width is Width.MONTH:
+            start = (start.replace(day=28) + timedelta(days=4)).replace(day=1)
+        else:
+            start += timedelta(days=7 if width is Width.WEEK else 1)
+    if any((edge - EPOCH) % HOUR for edge in found):
+        raise QueryError(
+            f"`tz` {zone.key} has an offset of no whole hours, and days are made of hours of UTC; "
+            "take a zone of whole hours, or buckets below a day.",
+            parameter="tz",
+        )
+    # Where the clock jumps over midnight, two days may begin at one moment.
+    return [found[0], *(later for earlier, later in pairwise(found) if later > earlier)]
+
+
+def _bounded(count: int) -> None:
+    if count > MAX_BUCKETS:
+        raise QueryError(
+            f"These are {count:,} buckets, and {MAX_BUCKETS:,} at most are told at once: take wider ones, or a "
+            "shorter window.",
+            parameter="bucket",
+        )
