@@ -14,6 +14,7 @@ from rich.console import Console
 from usp.commands.console import DatabaseUrl, out, print_rows, print_table, with_connection
 from usp.commands.devices import app as devices_app
 from usp.commands.rejections import app as rejections_app
+from usp.commands.retention import retention
 from usp.commands.sites import app as sites_app
 from usp.errors import UspError
 from usp.settings import PREFIX, Settings, load_settings
@@ -28,6 +29,7 @@ app = typer.Typer(
 app.add_typer(devices_app, name="devices")
 app.add_typer(sites_app, name="sites")
 app.add_typer(rejections_app, name="rejections")
+app.command()(retention)
 keys_app = typer.Typer(help="Tokens for what is not open.", no_args_is_help=True)
 app.add_typer(keys_app, name="keys")
 profiles_app = typer.Typer(help="Device profiles: what a device model's fields mean.", no_args_is_help=True)
@@ -69,6 +71,7 @@ def ingest(database_url: DatabaseUrl = None, broker_url: BrokerUrl = None) -> No
 
     from usp.ingest.worker import Worker
     from usp.log import configure_logging
+    from usp.models.retention import parse_retention
     from usp.profiles import load_all
 
     settings = load_settings(database_url=database_url, broker_url=broker_url)
@@ -86,6 +89,7 @@ def ingest(database_url: DatabaseUrl = None, broker_url: BrokerUrl = None) -> No
             codecs,
             version=settings.broker_version,
             teach=teach,
+            retention=parse_retention(settings.retention),
         )
         for number in (signal.SIGINT, signal.SIGTERM):
             asyncio.get_running_loop().add_signal_handler(number, worker.stop)

@@ -12,6 +12,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from usp.errors import SettingsError
 from usp.models.broker import MqttVersion, parse_brokers
 from usp.models.rate import DEFAULT_RATE, OFF, parse_rate
+from usp.models.retention import parse_retention
 
 PREFIX = "USP_"
 
@@ -45,6 +46,12 @@ class Settings(BaseSettings):
         f"{OFF}. A client is an IPv4 address or an IPv6 /64. This machine itself is limited only where this is set. "
         "Behind a proxy on another machine, name the proxy in FORWARDED_ALLOW_IPS: without it all its clients are one.",
     )
+    retention: str | None = Field(
+        default=None,
+        description="How long raw readings are kept: 400d for all datasets, or noise=90d,wifi=30d,energy=forever,"
+        "default=2y; 7d at least. Older ones are refused, and go by whole weeks; hourly partials stay. Without it, all "
+        "stay for ever. The same for every process.",
+    )
     data_dir: Path = Field(default=Path(".usp"), description="Where the private parts keep their data.")
     profiles_dir: Path | None = Field(
         default=None, description="Folder of device profiles to use beside those that are shipped."
@@ -74,6 +81,12 @@ class Settings(BaseSettings):
     @classmethod
     def _is_rate(cls, text: str) -> str:
         parse_rate(text)
+        return text
+
+    @field_validator("retention")
+    @classmethod
+    def _is_retention(cls, text: str | None) -> str | None:
+        parse_retention(text)
         return text
 
     def require_database(self) -> str:

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -174,6 +174,16 @@ class Process:
         self.popen = subprocess.Popen(argv, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         self.client = httpx.Client(base_url=f"http://127.0.0.1:{port}", headers={"Accept-Encoding": "identity"})
 
+    def wait(self) -> None:
+        """Until it answers."""
+        deadline = time.monotonic() + 20
+        while self.popen.poll() is None and time.monotonic() < deadline:
+            with suppress(httpx.TransportError):
+                self.client.get("/v1/sites").raise_for_status()
+                return
+            time.sleep(0.05)
+        raise TimeoutError
+
     def megabytes(self) -> float:
         """What it holds in memory."""
         (line,) = (
@@ -189,17 +199,13 @@ def process(port: int, database_url: str) -> Iterator[Process]:
     """`usp api`, once it answers."""
     assert port
     process = Process(database_url)
-    deadline = time.monotonic() + 20
-    while time.monotonic() < deadline:
-        try:
-            process.client.get("/v1/sites").raise_for_status()
-            break
-        except httpx.HTTPError:
-            time.sleep(0.1)
-    yield process
-    process.client.close()
-    process.popen.terminate()
-    process.popen.wait(20)
+    try:
+        process.wait()
+        yield process
+    finally:
+        process.client.close()
+        process.popen.terminate()
+        process.popen.wait(20)
 
 
 @pytest.mark.parametrize("name", NAMES)

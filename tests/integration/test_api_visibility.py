@@ -1,6 +1,7 @@
 """To one who may not see it, it does not exist."""
 
 import re
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import asyncpg
@@ -17,6 +18,7 @@ from tests.integration.conftest import DEVICES, HIDDEN, SITES  # isort: skip
 if TYPE_CHECKING:
     from tests.integration.conftest import World
 
+_FULL_HOUR = datetime.now(UTC).replace(minute=0, second=0, microsecond=0)
 OPEN = [name for name in DATASETS if name != "device_health"]
 LISTS = [
     "/v1/datasets",
@@ -188,7 +190,12 @@ def _queries(known: set[str]) -> list[str]:
         "properties": ["soc", "battery", "socc", "batery"],
     }
     ways = ["", *(f"{name}={value}" for name, values in asked.items() if name in known for value in values)]
-    return [f"?format={name}&{way}" for way in ways for name in (f.name for f in FORMATS)]
+    if "bucket" in known:
+        # Of a past that is the same each time it is asked for.
+        day = f"from={_FULL_HOUR - timedelta(days=1):%Y-%m-%dT%H:00:00Z}&to={_FULL_HOUR:%Y-%m-%dT%H:00:00Z}"
+        ways += [f"{way}&{day}" for way in ("bucket=whole", "bucket=1h&by=site", "bucket=1h&by=all")]
+    # The rows are the same in every format: that much is looked at once.
+    return [f"?format=json&{way}" for way in ways] + [f"?format={f.name}" for f in FORMATS]
 
 
 def _traces(answers: dict[str, str], wanted: tuple[str, ...]) -> dict[str, list[str]]:

@@ -54,9 +54,9 @@ def read(
     for name, text in items:
         if name not in known:
             raise UnknownName(
-                f"{shown(name)} is no parameter here; there {'are ' + ', '.join(known) if known else 'is none'}.",
+                f"{shown(name)} is no parameter here; {_listed(known)}.",
                 parameter=name[:80],
-                suggestion=nearest(name.lower(), known, cutoff=0.0),
+                suggestion=nearest(name.lower(), known, cutoff=0.4),
             )
         if name in texts:
             advice = f"a list is written {name}=a,b" if name in lists else "once is enough"
@@ -67,6 +67,12 @@ def read(
     if "cursor" in texts:
         texts["cursor"] = unbound(texts["cursor"], path, texts.items())
     return texts
+
+
+def _listed(known: tuple[str, ...]) -> str:
+    if len(known) > 1:
+        return f"there are {', '.join(known)}"
+    return f"there is only {known[0]}" if known else "there is none"
 
 
 def dataset_named(name: str, seen: Visibility) -> Dataset:
@@ -155,7 +161,7 @@ def _limit(texts: Texts, *, paged: bool) -> int | None:
         return DEFAULT_LIMIT if paged else None
     if not paged:
         return values.whole("limit", texts["limit"], _NO_LIMIT, "a whole number from 1 on, or leave it out for all")
-    why = f"from 1 to {MAX_LIMIT} rows make a page, `next` leads on, and format=csv gives everything at once"
+    why = f"from 1 to {MAX_LIMIT} rows make a page, `next` leads on, and format=csv, ndjson or parquet gives everything"
     return values.whole("limit", texts["limit"], MAX_LIMIT, why)
 
 

@@ -38,7 +38,10 @@ def sums(made: BucketStatement, prop: Property) -> list[str]:
 
 
 def _seed(made: BucketStatement, prop: Property) -> str:
-    """Each device's last value before the window: of a rolled-up hour, of a marked one, or of rows since."""
+    """Each device's last value before the window: of a rolled-up hour, of a marked one, or of rows since.
+
+    The last value of an hour that is marked is a value still, and at most no longer the last.
+    """
     name, dataset = prop.name, made.dataset
     hour, ok = made.hours_before, partials.valid(dataset, prop)
     reading = f'SELECT r."{name}" AS last, r.time AS last_time FROM {dataset.name} r WHERE r.device_id = d.device_id'
@@ -48,8 +51,6 @@ def _seed(made: BucketStatement, prop: Property) -> str:
             SELECT u.last, u.last_time FROM (
                 (SELECT h."{name}_last" AS last, h."{name}_last_time" AS last_time FROM {dataset.name}_hourly h
                     WHERE h.device_id = d.device_id AND h.hour < {hour} AND h."{name}_count" > 0
-                    AND NOT EXISTS (SELECT FROM rollup_mark m WHERE m.dataset = '{dataset.name}'
-                        AND m.device_id = h.device_id AND m.hour = h.hour)
                     ORDER BY h.hour DESC LIMIT 1)
                 UNION ALL
                 (SELECT x.last, x.last_time FROM rollup_mark m CROSS JOIN LATERAL (
@@ -82,7 +83,7 @@ def _changes(made: BucketStatement, prop: Property) -> str:
 
 def _held(made: BucketStatement, prop: Property) -> str:
     """A slot's last state holds until the next message, at most the maximum hold, and not beyond now."""
-    ends = f"least(e.until, e.last_time + d.max_hold * interval '1 second', now(), {made.end})"
+    ends = f"least(e.until, e.last_time + d.max_hold * interval '1 second', now(), d.retired_at, {made.end})"
     pieces = f"""
         SELECT e.device_id, e.last::text AS state, greatest(e.last_time, {made.start}) AS since, {ends} AS until
         FROM "ends_{prop.name}" e JOIN devs d ON d.device_id = e.device_id

@@ -27,7 +27,9 @@ def moment(parameter: str, text: str) -> datetime:
             offset = offset.upper().replace(" ", "+")
             return datetime.fromisoformat(f"{day}T{clock}{offset}").astimezone(UTC)
     except (ValueError, OverflowError):
-        pass
+        raise QueryError(
+            f"`{parameter}` is {shown(text)}; there is no such day or hour.", parameter=parameter
+        ) from None
     raise QueryError(
         f"`{parameter}` is {shown(text)}; a time is written 2026-11-20T09:00:00Z, or with an offset "
         "2026-11-20T10:00:00%2B01:00, and a date alone is its midnight in UTC.",

@@ -6,13 +6,15 @@ from contextlib import aclosing
 
 from usp.ingest.replay import Replayer
 from usp.models.rejection import Progress, RejectionFilter
+from usp.models.retention import parse_retention
 from usp.profiles import load_all
 from usp.settings import Settings
 
 
 def make_replayer(settings: Settings) -> Replayer:
     """One that knows what lies there now."""
-    return Replayer(settings.require_database(), *load_all(settings.profiles_dir))
+    retention = parse_retention(settings.retention)
+    return Replayer(settings.require_database(), *load_all(settings.profiles_dir), retention)
 
 
 class Replays:

@@ -6,6 +6,7 @@ flagged, flags, received_at, and behind the columns, for the writer, the bits of
 
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
+from types import MappingProxyType
 from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
@@ -13,7 +14,7 @@ from usp.ingest.converters import Converter, converter, is_missing, sentinels_of
 from usp.ingest.parts import Part, Splitter
 from usp.ingest.paths import flatten, tree_of
 from usp.ingest.refusal import Refusal, Refused, shown
-from usp.ingest.times import measuring_time
+from usp.ingest.times import Oldest, measuring_time
 from usp.models.dataset import Dataset, Property, RowFlag, ValueType
 from usp.models.datasets import DATASETS
 from usp.models.device import native_fields
@@ -26,6 +27,7 @@ PERIODS_S = (0.001, 86400.0)
 
 _FLOAT32_MAX = 3.4028234663852886e38
 _FLOAT64_MAX = 1.7976931348623157e308
+_NO_LIMITS: Mapping[str, Oldest] = MappingProxyType({})
 _NO_TIME = datetime.min.replace(tzinfo=UTC)
 
 Row = list[Any]
@@ -147,11 +149,17 @@ class Normaliser:
         return measuring_time(item.get("time"), received_at, self._zone) if at is None else at
 
     def __call__(  # noqa: C901, PLR0912, PLR0915 - in pieces it would cost twice as much, for each value
-        self, device: int, item: Mapping[str, Any], received_at: datetime, at: tuple[datetime, int] | None = None
+        self,
+        device: int,
+        item: Mapping[str, Any],
+        received_at: datetime,
+        at: tuple[datetime, int] | None = None,
+        oldest: Mapping[str, Oldest] = _NO_LIMITS,
     ) -> Normalised:
         """Normalise one item of `device`. Raises Refused where no part of it can be stored.
 
         `at` is the time, with its flags, that a network server gives; without it the item itself says when it is of.
+        `oldest` is how far back datasets reach.
         """
         if self._time is None and at is None:
             time, flags = measuring_time(item.get("time"), received_at, self._zone)
@@ -204,7 +212,8 @@ class Normaliser:
             row[-4] |= flagged
             row[-3] |= coded
             row[-1] |= bit
-        return self._finish(device, item, received_at, time, flags, rows, Normalised([], refused, unmapped))
+        result = self._finish(device, item, received_at, time, flags, rows, Normalised([], refused, unmapped))
+        return without_old(result, time, oldest) if oldest else result
 
     def _finish(
         self,
@@ -254,6 +263,20 @@ class Normaliser:
 
     def _refusal(self, target: _Target, field: str, reason: Reason, detail: str) -> Refusal:
         return Refusal(reason, detail, field, self._slots[target.slot].dataset.name)
+
+
+def without_old(result: Normalised, time: datetime, oldest: Mapping[str, Oldest]) -> Normalised:
+    """The same, with datasets that do not reach back to `time`, as it was sent, refused beside the others."""
+    too_old = {}
+    for name, row in result.rows:
+        limit = oldest.get(name)
+        if limit is not None and (time < limit.sent or row[0] < limit.row):
+            detail = f"Got {time.isoformat()}; {name} is taken in from {limit.sent.isoformat(timespec='minutes')} on."
+            too_old[name] = Refusal(Reason.TOO_OLD, detail, "", name)
+    if not too_old:
+        return result
+    rows = [(name, row) for name, row in result.rows if name not in too_old]
+    return result._replace(rows=rows, refused=[*result.refused, *too_old.values()])
 
 
 def _descriptions(profile: DeviceProfile) -> Iterator[str]:

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from itertools import islice
 from typing import Any, Protocol
 
@@ -12,10 +12,11 @@ from usp.ingest.batch import WHOLE, Batch, Item, Replay
 from usp.ingest.bridges import bridge_of
 from usp.ingest.bridges.bridge import Bridge, Event, Readings, Sender, Unwrapped, Uplink
 from usp.ingest.codecs import Codec, CodecRuntime, Decoded
-from usp.ingest.normalise import Normalised
+from usp.ingest.normalise import Normalised, without_old
 from usp.ingest.refusal import Refusal, Refused, shown
 from usp.ingest.registry import KnownDevice, Registry
-from usp.ingest.times import FUTURE_TOLERANCE, check_time
+from usp.ingest.retention import Horizon
+from usp.ingest.times import FUTURE_TOLERANCE, Oldest, check_time
 from usp.ingest.uplinks import Opened, decode, fields_of, merged, radio_data
 from usp.models.reasons import Reason
 
@@ -57,14 +58,21 @@ class Message(Protocol):
 class Pipeline:
     """Turns messages into the contents of a batch, whatever was sent."""
 
-    def __init__(self, bridges: Sequence[Bridge], registry: Registry, codecs: CodecRuntime) -> None:
+    def __init__(
+        self, bridges: Sequence[Bridge], registry: Registry, codecs: CodecRuntime, horizon: Horizon | None = None
+    ) -> None:
         self._bridges = bridges
         self._registry = registry
         self._codecs = codecs
+        self._horizon = horizon
+        self._oldest: Mapping[str, Oldest] = {}
 
     async def next_batch(self, messages: Sequence[Message]) -> tuple[Batch, int]:
         """A batch of the first messages, and of how many. One that brings us to fall must not stop the others."""
         messages = _bounded(messages)
+        if self._horizon is not None:
+            # By the clock and not by the arrival: what is replayed may have come when it was young.
+            self._oldest = self._horizon.oldest(datetime.now(UTC))
         opened = await self._open_uplinks(messages)
         fatal: dict[int, str] = {}
         while True:
@@ -134,7 +142,7 @@ class Pipeline:
         batch.receive(item.door, item.kind, 1)
         try:
             check_time(uplink.time, message.received_at, uplink.time.isoformat())
-            health = radio_data(uplink, device, message.received_at)
+            health = without_old(radio_data(uplink, device, message.received_at), uplink.time, self._oldest)
         except Refused as error:
             batch.reject(item, error.refusal, whole_item=True)
             return
@@ -195,7 +203,7 @@ class Pipeline:
         if device.normaliser.has_children:
             at = at and device.normaliser.measured(raw, received_at, at)
             raw, parts = device.normaliser.split(raw)
-        result = device.normaliser(device.id, raw, received_at, at)
+        result = device.normaliser(device.id, raw, received_at, at, self._oldest)
         for name, part in parts:
             self._add_part(device, name, part, received_at, at, result)
         if device.retired_at is not None and any(row[0] >= device.retired_at for _, row in result.rows):

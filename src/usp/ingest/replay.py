@@ -8,6 +8,7 @@ import asyncio
 from collections.abc import AsyncGenerator, Iterable, Mapping
 from dataclasses import replace
 from datetime import datetime
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from usp.db import Connection
@@ -18,10 +19,12 @@ from usp.ingest.codecs import Codec, CodecRuntime
 from usp.ingest.committer import Committer
 from usp.ingest.pipeline import Pipeline
 from usp.ingest.registry import Registry, publish_profiles
+from usp.ingest.retention import Horizon
 from usp.ingest.session import REPLAY_SLOTS, NoSlot, Session
 from usp.ingest.writer import Writer
 from usp.models.profile import DeviceProfile
 from usp.models.rejection import Progress, RejectionFilter, State
+from usp.models.retention import Retention
 
 __all__ = ["Progress", "ReplayRuns", "Replayer"]
 
@@ -60,8 +63,15 @@ class _Rehearsal(Committer):
 class Replayer:
     """Replays rejections over a database session of its own."""
 
-    def __init__(self, database_url: str, profiles: Mapping[str, DeviceProfile], codecs: Mapping[str, Codec]) -> None:
+    def __init__(
+        self,
+        database_url: str,
+        profiles: Mapping[str, DeviceProfile],
+        codecs: Mapping[str, Codec],
+        retention: Retention = MappingProxyType({}),
+    ) -> None:
         self._url = database_url
+        self._retention = retention
         self._profiles = profiles
         self._codecs = codecs
 
@@ -81,7 +91,9 @@ class Replayer:
                 await publish_profiles(connection, self._profiles)
             registry = Registry(self._profiles, self._codecs)
             await registry.refresh(connection)
-            pipeline = Pipeline(BRIDGES, registry, runtime)
+            horizon = Horizon(self._retention)
+            await horizon.read(connection)
+            pipeline = Pipeline(BRIDGES, registry, runtime, horizon)
             last, newest, progress = await _extent(connection, chosen)
             yield progress
             while progress.taken < progress.chosen:

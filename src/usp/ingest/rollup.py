@@ -13,6 +13,7 @@ from datetime import UTC, datetime, timedelta
 import structlog
 
 from usp.db import LOST, WRITER_ROLE, Connection, connect
+from usp.ingest.retention import Retirement
 from usp.models import partials
 from usp.models.dataset import Dataset
 from usp.models.datasets import DATASETS
@@ -109,8 +110,9 @@ _STATEMENTS = {name: RollupStatements(dataset) for name, dataset in DATASETS.ite
 class Rollup:
     """Runs over a connection of its own, in one of the workers."""
 
-    def __init__(self, database_url: str) -> None:
+    def __init__(self, database_url: str, retirement: Retirement) -> None:
         self._url = database_url
+        self._retirement = retirement
 
     async def run(self) -> None:
         """Until cancelled; the database may go away meanwhile."""
@@ -127,14 +129,14 @@ class Rollup:
                     connection.terminate()
             await asyncio.sleep(ROUND_S)
 
-    @staticmethod
-    async def _rounds(connection: Connection) -> None:
+    async def _rounds(self, connection: Connection) -> None:
         mine = False
         while True:
             began = asyncio.get_running_loop().time()
             mine = mine or await connection.fetchval("SELECT pg_try_advisory_lock($1)", LOCK)
             if mine:
                 await roll_up(connection)
+            await self._retirement.round(connection, mine=mine)
             await asyncio.sleep(max(ROUND_S, _REST * (asyncio.get_running_loop().time() - began)))
 
 

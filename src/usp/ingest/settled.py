@@ -3,13 +3,15 @@
 from bisect import bisect_left
 from collections import Counter
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any, NamedTuple
 
 from usp.ingest.batch import NOBODY, Batch, CountKey, Item, Rejection
 from usp.ingest.normalise import Row
 from usp.ingest.refusal import Refusal, shown
 from usp.ingest.statements import DatasetStatements
+from usp.models.dataset import Visibility
+from usp.models.datasets import DATASETS
 from usp.models.reasons import Reason
 
 #: What network servers tell of an uplink beside its reading.
@@ -18,6 +20,8 @@ RADIO = frozenset(("rssi", "snr", "frame_counter", "frames_lost"))
 DELAY_BOUNDS_S = (0.5, 1, 2, 5, 10, 30, 60, 300, 3600)
 _DELAY_BOUNDS = [timedelta(seconds=s) for s in DELAY_BOUNDS_S]
 _DELAY_NAMES = [*(f"{s:g}" for s in DELAY_BOUNDS_S), "inf"]
+#: Whoever sees a device sees how many of its items were refused: not those that tell of nothing but these.
+_HIDDEN = [d.name for d in DATASETS.values() if not d.visible(Visibility.OPEN)]
 
 
 class Taken(NamedTuple):
@@ -25,6 +29,13 @@ class Taken(NamedTuple):
 
     device: int | None
     refusal: Refusal | None
+
+
+class DeviceDay(NamedTuple):
+    """A device and a day of UTC."""
+
+    device: int
+    day: date
 
 
 class Settled:
@@ -37,6 +48,8 @@ class Settled:
         self._all_conflicts: dict[int, list[Refusal]] = {}
         self.rejections: list[Rejection] = []
         self.counts: Counter[CountKey] = Counter()
+        #: Items of known devices by the day on which they came; what an operator has replayed is none of theirs.
+        self.duplicates: Counter[DeviceDay] = Counter()
 
     def written(self, dataset: str, rows: list[Row], inserted: int) -> None:
         """Count the rows that are new, and how late all of them came."""
@@ -73,6 +86,7 @@ class Settled:
         stored = Counter((item.door, item.kind) for item in batch.items)
         for (door, kind), count in stored.items():
             self.counts[CountKey(door, kind, "", "stored", "")] += count
+        hidden = self._hidden() if self._not_new else Counter[int]()
         for number, count in self._not_new.items():
             if count < batch.row_counts[number]:
                 continue
@@ -81,11 +95,22 @@ class Settled:
             conflicts = self._conflicts.pop(number, None)
             if conflicts is None:
                 self.counts[CountKey(item.door, item.kind, "", "duplicate", "")] += 1
+                if item.replay is None and item.device is not None and hidden[number] < batch.row_counts[number]:
+                    self.duplicates[DeviceDay(item.device, _day(item))] += 1
             else:
                 self._reject(item, _together(conflicts), whole_item=True)
         for number, conflicts in self._conflicts.items():
             for refusal in conflicts:
                 self._reject(batch.items[number], refusal, whole_item=False)
+
+    def rejected(self) -> Counter[DeviceDay]:
+        """Items of known devices that were refused, by the day on which they came."""
+        return Counter(
+            DeviceDay(r.item.device, _day(r.item))
+            for r in (*self._batch.rejections, *self.rejections)
+            if r.whole_item and r.item.device is not None and r.item.replay is None
+            if r.refusal.dataset not in _HIDDEN
+        )
 
     def replayed(self) -> dict[int, Taken]:
         """The rejections that were taken up again in this batch.
@@ -108,6 +133,11 @@ class Settled:
                 found[rejection.stays] = Taken(rejection.item.device, rejection.refusal)
         return found
 
+    def _hidden(self) -> Counter[int]:
+        """How many rows of each item belong to datasets that not everybody sees."""
+        found = [self._batch.rows[name] for name in _HIDDEN if name in self._batch.rows]
+        return Counter(owner for rows in found for owner in (*rows.items, *(owner for _, owner in rows.followers)))
+
     def _reject(self, item: Item, refusal: Refusal, *, whole_item: bool) -> None:
         self.rejections.append(Rejection(item, refusal, whole_item))
         what = "rejected" if whole_item else "value_refused"
@@ -120,6 +150,10 @@ def _together(conflicts: list[Refusal]) -> Refusal:
     if not others:
         return first
     return first._replace(detail=f"{first.detail} So do {', '.join(other.field for other in others)}.")
+
+
+def _day(item: Item) -> date:
+    return item.received_at.astimezone(UTC).date()
 
 
 def _is_whole(rejection: Rejection) -> bool:

@@ -1,7 +1,7 @@
 """When something was measured: what devices write, as a moment in UTC."""
 
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
 from usp.ingest.refusal import Refused, shown
@@ -12,6 +12,17 @@ FUTURE_TOLERANCE = timedelta(minutes=5)
 EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
 #: Epoch times from here on are milliseconds; as seconds this is the year 5138.
 MILLISECONDS_FROM = 1e11
+
+
+class Oldest(NamedTuple):
+    """How far back a dataset reaches: `sent` is the first time that is taken in, `row` that of the first raw row.
+
+    A measuring interval begins before the time that is sent of it. Before `row` there are only partials: a row there
+    could not be told from one that comes again, and would be in no aggregate.
+    """
+
+    sent: datetime
+    row: datetime
 
 
 def measuring_time(sent: Any, received_at: datetime, zone: ZoneInfo | None) -> tuple[datetime, int]:

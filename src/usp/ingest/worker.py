@@ -17,10 +17,12 @@ from usp.ingest.mqtt import MqttSource
 from usp.ingest.packets import Received
 from usp.ingest.pipeline import Pipeline
 from usp.ingest.registry import Registry, publish_profiles
+from usp.ingest.retention import Horizon, Retirement
 from usp.ingest.rollup import Rollup
 from usp.ingest.session import NoSlot, Session
 from usp.models.broker import Broker, MqttVersion, parse_brokers
 from usp.models.profile import DeviceProfile
+from usp.models.retention import Retention
 
 log = structlog.get_logger()
 
@@ -57,6 +59,7 @@ class Worker:
         *,
         version: MqttVersion = MqttVersion.V5,
         teach: Teach | None = None,
+        retention: Retention = MappingProxyType({}),
     ) -> None:
         """`teach` reads profiles and codecs again, when a device asks for one that is not known."""
         self._brokers = parse_brokers(broker_url)
@@ -67,11 +70,12 @@ class Worker:
         self._registry = Registry(profiles, codecs)
         self._teach = teach
         self._codecs = CodecRuntime()
-        self._pipeline = Pipeline(BRIDGES, self._registry, self._codecs)
+        self._horizon = Horizon(retention)
+        self._pipeline = Pipeline(BRIDGES, self._registry, self._codecs, self._horizon)
         self._session = Session(database_url, self._arrived.set)
         self._committer = Committer(self._session, self._stopping)
         self._house = Housekeeping(database_url, self._registry, self._state, self._take_over, teach)
-        self._rollup = Rollup(database_url)
+        self._rollup = Rollup(database_url, Retirement(database_url, self._horizon))
         self._own: list[MqttSource] = []
         self._sources: list[MqttSource] = []
         self._waiting: deque[Received] = deque()
@@ -124,6 +128,7 @@ class Worker:
                 connection, _ = await self._session.ready()
                 await publish_profiles(connection, self._profiles)
                 await refresh(connection, self._registry, self._teach)
+                await self._horizon.read(connection)
             except NoSlot:
                 raise
             except Exception as error:  # noqa: BLE001 - the table of verdicts decides

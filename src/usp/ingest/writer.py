@@ -7,6 +7,7 @@ import orjson
 
 from usp.db import Connection, Verdict, verdict
 from usp.ingest.batch import Batch, CountKey, Rows
+from usp.ingest.days import count_days
 from usp.ingest.followers import apply_followers
 from usp.ingest.frames import DATASET as HEALTH
 from usp.ingest.frames import begin_anew, count_lost, repair
@@ -50,6 +51,7 @@ class Writer:
             await resolve(connection, settled)
             await write_rejections(connection, [*batch.rejections, *settled.rejections])
             await self._write_unmapped(connection, batch)
+            await count_days(connection, settled)
             await self._write_counts(connection, batch.counts + settled.counts)
             await connection.execute(
                 "INSERT INTO usp.batch (slot, token) VALUES ($1, $2) "

@@ -58,6 +58,16 @@ ROW_FLAG_NAMES = {
     RowFlag.LATE: "late",
 }
 
+#: What a flag means; one of a property is `<property>:<word>`, and known here by its word.
+FLAG_WORDS = {
+    "out_of_range": "The value is implausible: it lies outside the property's range, and is left out of aggregates.",
+    "bottom_coded": "The count was too small to be told, and is stored as 0.",
+    "time:arrival": "The item had no `time`; the moment of its arrival was taken.",
+    "time:network": "The time is the one a network server put on the message.",
+    "time:gateway": "The time is the one a radio gateway put on the message.",
+    "late": "The reading arrived more than an hour after it was measured.",
+}
+
 #: The first bit of the column `flags` that belongs to a bottom-coded property.
 BOTTOM_CODED_SHIFT = 8
 
