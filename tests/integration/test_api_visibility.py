@@ -253,7 +253,7 @@ async def test_a_hidden_device_more_changes_no_answer(client: httpx.AsyncClient,
     ]
     assert devices[0] == devices[1]
     assert devices[2] != devices[3]
-    for address in ("/v1/devices?format=json&", "/v1/sites?format=json&", "/v1/datasets/noise/latest?format=csv&"):
+    for address in ("/v1/devices?format=json&", "/v1/sites?format=json&", "/v1/datasets/noise/latest?format=csv"):
         assert seen_before[address] != seen_after[address]
 
 

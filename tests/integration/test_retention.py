@@ -108,16 +108,19 @@ async def test_aggregates_of_what_is_gone_are_exact(archive: Archive, api: httpx
     await archive.roll_up(begin + timedelta(days=6))
     edge = begin.replace(hour=0, minute=0) + timedelta(days=1 if begin == BEGIN else 2)
     assert await archive.retire(now=edge + WEEK + MARGIN) >= len(story.rows) - 1
+    horizons = dict(await archive.db.fetch("SELECT dataset, raw_from FROM usp.rollup"))
+    assert set(horizons.values()) >= {edge}
     refused = 0
     for _ in range(60):
         question, params = story.question()
         name = question.dataset.name
+        horizon = horizons[name]
         response = await api.get(f"/v1/datasets/{name}/readings", params=params)
         ragged = [at for at in (question.start, question.end) if (at.minute, at.second, at.microsecond) != (0, 0, 0)]
         needed = {"15m": [question.start], "30m": [question.start], "whole": ragged}.get(question.bucket, [])
-        if any(at < edge for at in needed):
+        if any(at < horizon for at in needed):
             assert response.status_code == 400, (params, response.text)
-            assert f"{edge:%Y-%m-%dT%H:%M:%SZ}" in response.text
+            assert f"{horizon:%Y-%m-%dT%H:%M:%SZ}" in response.text
             refused += 1
             continue
         assert response.status_code == 200, (params, response.text)
@@ -200,6 +203,7 @@ async def test_a_late_row_does_not_erase_what_is_kept(
     late = [
         (name, PlainRow(rows[0].device, rows[0].time + timedelta(seconds=7), rows[0].values))
         for name, rows in everything.rows.items()
+        if name != "device_health"  # a frame that was missing is also told by the one that came after it
     ]
     await archive.write(0, late)
     await archive.roll_up(BEGIN + timedelta(days=3))
@@ -208,7 +212,7 @@ async def test_a_late_row_does_not_erase_what_is_kept(
     after = await everything.told(api)
     assert {key: after[key] for key in stable} == {key: before[key] for key in stable}
     assert (await archive.raw("noise"))[0] == 1
-    assert await archive.retire() == len(DATASETS)
+    assert await archive.retire() == len(late)
     assert (await archive.raw("noise"))[0] == 0
 
 
@@ -338,17 +342,22 @@ async def test_the_command_tells_first_and_drops_when_told(
         status, output = await usp("retention")
         lines = {line.split("\t")[0]: line.split("\t") for line in output.splitlines()}
         assert lines["dataset"] == ["dataset", "kept", "raw_from", "until", "chunks", "rows", "size", "waits"]
-        assert lines["noise"][:6] == ["noise", "90d", "2026-06-04T00:00Z", "2026-06-18T00:00Z", "2", str(rows)]
+        assert lines["noise"][:6] == ["noise", "90d", "2026-06-04T00:00Z", "2026-06-11T00:00Z", "1", "6"]
         assert lines["noise"][6].endswith("kB")
+        assert lines["noise"][7] == "hours from 2026-06-13T00:00Z on are not rolled up yet"
         assert lines["wifi"][:5] == ["wifi", "18250d", "2026-06-04T00:00Z", "", "0"]
     assert sum(await archive.raw("noise")) == rows
     status, output = await usp("retention", "--apply")
-    assert (status, output.splitlines()[-1].split(",")[0]) == (0, "Dropped 2 chunks")
-    assert sum(await archive.raw("noise")) == 0
+    assert (status, output.splitlines()[-1].split(",")[0]) == (0, "Chunks dropped: 1")
+    assert await archive.raw("noise") == (0, rows - 6)
     status, output = await usp("retention", "--apply")
     assert (status, output.splitlines()[-1]) == (0, "Nothing dropped.")
     monkeypatch.setenv("USP_RETENTION", "nois=90d")
-    assert (await usp("retention"))[1].endswith("did you mean noise?.") is False
+    status, output = await usp("retention", "--apply")
+    assert (status, output.strip()) == (
+        1,
+        "A setting cannot be used. USP_RETENTION: there is no dataset 'nois'; the nearest is noise.",
+    )
 
 
 @pytest.fixture(scope="module")

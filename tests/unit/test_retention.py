@@ -47,8 +47,8 @@ def test_a_retention_is_for_all_datasets_or_for_each(text: str | None, expected:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("nois=90d", r"USP_RETENTION: there is no dataset 'nois'; did you mean noise\?"),
-        ("defualt=90d", r"did you mean default\?"),
+        ("nois=90d", r"USP_RETENTION: there is no dataset 'nois'; the nearest is noise"),
+        ("defualt=90d", r"the nearest is default"),
         ("90", r"got '90', expected a number and d, w or y, such as 90d, 52w or 2y .*, or forever"),
         ("noise=3mo", r"got '3mo' for noise, expected a number and d, w or y"),
         ("wifi=", r"got '' for wifi"),

@@ -40,7 +40,7 @@ def retention(
             await asyncio.sleep(ingest.PAUSE_S)
         dropped = await ingest.drop(settings.require_database(), found)
         size = sum(chunk.bytes for _, chunk in dropped)
-        say(f"Dropped {len(dropped):,} chunks, {_size(size)}." if dropped else "Nothing dropped.")
+        say(f"Chunks dropped: {len(dropped):,}, {_size(size)}." if dropped else "Nothing dropped.")
 
     with_connection(settings, run)
 

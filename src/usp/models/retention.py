@@ -32,7 +32,7 @@ def parse_retention(text: str | None) -> Retention:
             name, length = DEFAULT, name
         if name not in DATASETS and name != DEFAULT:
             near = difflib.get_close_matches(name, [*DATASETS, DEFAULT], n=1, cutoff=0.0)
-            raise ValueError(f"there is no dataset {name!r}; did you mean {near[0]}?")
+            raise ValueError(f"there is no dataset {name!r}; the nearest is {near[0]}")
         if name in found:
             raise ValueError(f"{name} is given twice")
         found[name] = _length(name, length)
