@@ -29,7 +29,6 @@ app = typer.Typer(
 app.add_typer(devices_app, name="devices")
 app.add_typer(sites_app, name="sites")
 app.add_typer(rejections_app, name="rejections")
-app.command()(retention)
 keys_app = typer.Typer(help="Tokens for what is not open.", no_args_is_help=True)
 app.add_typer(keys_app, name="keys")
 profiles_app = typer.Typer(help="Device profiles: what a device model's fields mean.", no_args_is_help=True)
@@ -322,6 +321,9 @@ def codecs_test(
     for line in lines:
         out.print(line, markup=False)
     raise typer.Exit(0 if agree else 1)
+
+
+app.command()(retention)
 
 
 @app.command()

@@ -1,6 +1,7 @@
-"""`make bench`: our worker against the bare loop, and uplinks against native readings; prints medians and ratios.
+"""`make bench`: our worker against the bare loop, uplinks against native readings, and the API against plain SQL.
 
-All take turns, several times. An uplink has a row of radio data besides, which `with radio data` has too, natively.
+All take turns, several times; medians and ratios are printed. An uplink has a row of radio data besides, which `with
+radio data` has too, natively.
 
 A shared machine is noisy: of all figures here only the ratio can be compared with another day's.
 """
@@ -14,21 +15,25 @@ from dataclasses import asdict
 from pathlib import Path
 from statistics import median
 
+import uvloop
 from rich.console import Console
 from rich.table import Table
+from tests.bench import queries
 from tests.bench.ingest import CONTESTANTS, Bench, Run
 
 from usp.embedded import Postgres, get_parts
 
 #: What is aimed at: this share of the bare loop's rate; and of the native rate, for uplinks that come decoded.
 AIM = 0.7
+#: What several are called together.
+GROUPS = {"ingest": tuple(CONTESTANTS), "queries": queries.NAMES}
 
 out = Console(highlight=False, soft_wrap=True)
 
 
-async def measure(options: argparse.Namespace, folder: Path) -> dict[str, list[Run]]:
+async def measure(options: argparse.Namespace, names: list[str], folder: Path) -> dict[str, list[Run]]:
     """Run all in turns, so that all meet the same neighbours."""
-    runs: dict[str, list[Run]] = {name: [] for name in options.only or CONTESTANTS}
+    runs: dict[str, list[Run]] = {name: [] for name in names}
     with Postgres(get_parts(), folder / "postgres") as postgres:
         bench = Bench(get_parts(), postgres, folder, options.messages, options.version)
         for number in range(options.runs):
@@ -77,29 +82,51 @@ def show(options: argparse.Namespace, runs: dict[str, list[Run]]) -> None:
 
 
 def main() -> int:
-    """Measure, print, and say by the exit status whether everything was stored as it should be."""
-    parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
-    parser.add_argument("--messages", type=int, default=100_000)
-    parser.add_argument("--runs", type=int, default=5)
-    parser.add_argument("--only", action="append", choices=CONTESTANTS, help="only this one; repeatable")
-    parser.add_argument("--version", choices=("3.1.1", "5"), default="3.1.1", help="of MQTT, for both")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write all runs and the ratio there as well")
-    options = parser.parse_args()
+    """Measure, print, and say by the exit status whether all was stored and answered as it should be."""
+    options = _options()
+    chosen = {one for name in options.only or GROUPS for one in GROUPS.get(name, (name,))}
+    document: dict[str, object] = {}
     with tempfile.TemporaryDirectory(prefix="usp-bench-") as folder:
         Path(folder).chmod(0o755)
         try:
-            runs = asyncio.run(measure(options, Path(folder)))
+            for group, run in (("ingest", _ingest), ("queries", _queries)):
+                if names := [name for name in GROUPS[group] if name in chosen]:
+                    document |= run(options, names, Path(folder))
         except Exception as error:  # noqa: BLE001 - whatever it was, the logs tell more
             out.print(f"Failed: {type(error).__name__}: {error}", style="red", markup=False)
-            for log in sorted(Path(folder).glob("*.log")):
+            for log in sorted(Path(folder).rglob("*.log")):
                 out.print(f"{log.name}:\n{log.read_text()[-4000:]}", markup=False)
             return 1
-    show(options, runs)
     if options.json:
-        document = {"messages": options.messages, "version": options.version, **ratios(runs)}
-        document |= {name: [asdict(run) for run in each] for name, each in runs.items()}
         options.json.write_text(json.dumps(document, indent=2) + "\n")
     return 0
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
+    parser.add_argument("--messages", type=int, default=100_000)
+    parser.add_argument("--runs", type=int, default=5)
+    names = [name for group, each in GROUPS.items() for name in (group, *each)]
+    parser.add_argument("--only", action="append", choices=names, help="only this one, or group; repeatable")
+    parser.add_argument("--version", choices=("3.1.1", "5"), default="3.1.1", help="of MQTT, for both")
+    parser.add_argument("--rows", type=int, default=5_000_000, help="readings that queries are asked over")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write all runs and the ratio there as well")
+    return parser.parse_args()
+
+
+def _ingest(options: argparse.Namespace, names: list[str], folder: Path) -> dict[str, object]:
+    runs = asyncio.run(measure(options, names, folder))
+    show(options, runs)
+    document: dict[str, object] = {"messages": options.messages, "version": options.version, **ratios(runs)}
+    return document | {name: [asdict(run) for run in each] for name, each in runs.items()}
+
+
+def _queries(options: argparse.Namespace, names: list[str], folder: Path) -> dict[str, object]:
+    folder = folder / "queries"
+    folder.mkdir(mode=0o755)
+    found = uvloop.run(queries.measure(options.rows, names, get_parts(), folder, out))
+    queries.show(found, out)
+    return {"queries": found.document()}
 
 
 if __name__ == "__main__":

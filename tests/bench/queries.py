@@ -1,165 +1,132 @@
-"""The open data API against hand-written SQL for the same answers, both asked in turns over the same rows."""
+"""The open data API against hand-written SQL for the same answers, over a year of a town; and readers beside ingest.
+
+Both are asked in turns, over connections that stay open, by one process whose own share is small: it reads HTTP from
+the socket and looks at nothing. The hand-written statements are prepared, sent as superuser, and know the tables.
+"""
 
 import asyncio
-import io
-import math
 import time
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from collections.abc import Iterable
+from contextlib import AsyncExitStack
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from statistics import median
 from typing import Any
 
 import asyncpg
-import orjson
-import pyarrow.parquet as pq  # type: ignore[import-untyped]
-from tests.bench.processes import peak_memory, running
-from tests.bench.queries_asked import Question
-from tests.bench.queries_data import build, town_of
+from rich.console import Console
+from rich.table import Table
+from tests.bench.queries_asked import Question, questions
+from tests.bench.queries_compare import Measured, QueryBench, served
+from tests.bench.queries_data import Town, build, town_of
 from tests.bench.queries_http import Client
+from tests.bench.queries_ingest import RATE, READERS, Intake, Taken, with_and_without, write_profile
 
-from usp.embedded import Postgres
-from usp.embedded.process import free_port
+from usp.embedded import Mosquitto, Parts, Postgres
 from usp.migrate import migrate
 
-#: Ours is asked by one process, the API's; each asks the same server.
-_START_S = 30.0
+#: In the order in which they are asked; the readers come last, since messages change the answers.
+NAMES = ("latest", "day", "year", "month", "month-site", "month-all", "csv", "parquet", "readers")
+#: What the readers ask for.
+_MIX = ("latest", "day", "year")
+#: Beside readers as many messages are taken in as without them, less a third.
+_SLOWED = 2 / 3
+_INTAKE_RUNS = 2
 
 
 @dataclass
-class Measured:
-    """Seconds of ours and of the hand-written, a pair for each run; and until the first byte of ours."""
+class Findings:
+    """What was measured, by question; and what the readers cost."""
 
-    ours: list[float] = field(default_factory=list)
-    by_hand: list[float] = field(default_factory=list)
-    first: list[float] = field(default_factory=list)
+    rows: int
+    measured: dict[str, tuple[Question, Measured]] = field(default_factory=dict)
+    taken: dict[str, list[Taken]] = field(default_factory=dict)
+    peak_memory_mb: float = 0.0
 
-    @property
-    def noise(self) -> float:
-        """How far the hand-written's quartiles lie apart, as a share of its median."""
-        ordered = sorted(self.by_hand)
-        quarter = len(ordered) // 4
-        return (ordered[-1 - quarter] - ordered[quarter]) / median(ordered)
-
-
-@dataclass
-class QueryBench:
-    """A town in a database, and the API over it, as a process of its own."""
-
-    url: str
-    connection: Any
-    api: str
-    pid: int
-    folder: Path
-
-    async def measure(self, question: Question, client: Client) -> Measured:
-        """Ask both in turns, once they agree."""
-        await self.connection.execute(f"RESET ALL; {question.settings}")
-        ask = await self._by_hand(question)
-        await self._agree(question, client, ask)
-        measured = Measured()
-        for _ in range(question.runs):
-            answer = await client.get(question.path)
-            measured.ours.append(answer.seconds)
-            measured.first.append(answer.first)
-            began = time.perf_counter()
-            await ask(None)
-            measured.by_hand.append(time.perf_counter() - began)
-        return measured
-
-    @property
-    def peak_memory_mb(self) -> float:
-        """The most that the API's process has used."""
-        return peak_memory(self.pid) / 1e6
-
-    async def _by_hand(self, question: Question) -> Callable[[Any], Any]:
-        """Ask by hand: rows come back, or go into a sink."""
-        if not question.copied:
-            statement = await self.connection.prepare(question.sql)
-            return lambda _: statement.fetch(*question.values)
-
-        async def nowhere(_: bytes) -> None:
-            pass
-
-        return lambda sink: self.connection.copy_from_query(
-            question.sql, *question.values, output=sink or nowhere, format="csv", header=True
-        )
-
-    @staticmethod
-    async def _agree(question: Question, client: Client, ask: Callable[[Any], Any]) -> None:
-        """Ask both once, which warms them as well; different answers are an AssertionError."""
-        answer = await client.get(question.path, keep=True)
-        if not question.copied:
-            records = await ask(None)
-            rows = orjson.loads(answer.body)["data"]
-            assert len(rows) == len(records) == question.rows, f"{len(rows)} and {len(records)} rows"
-            for row, record in zip(rows, records, strict=True):
-                _same(row, record)
-            return
-        copied = io.BytesIO()
-        status = await ask(copied)
-        assert status == f"COPY {question.rows}", f"{status} instead of {question.rows} rows"
-        if question.textual:
-            ours, theirs = answer.body.splitlines(), copied.getvalue().splitlines()
-            different = next((pair for pair in zip(ours, theirs, strict=True) if pair[0] != pair[1]), None)
-            assert different is None, f"Different rows: {different}"
-        else:
-            found = pq.ParquetFile(io.BytesIO(answer.body)).metadata.num_rows
-            assert found == question.rows, f"{found} rows in Parquet instead of {question.rows}"
+    def document(self) -> dict[str, Any]:
+        """All runs, as JSON."""
+        runs = {name: asdict(measured) for name, (_, measured) in self.measured.items()}
+        return {"rows": self.rows, **runs, "readers": {k: [asdict(t) for t in each] for k, each in self.taken.items()}}
 
 
-def _same(row: dict[str, Any], record: Any) -> None:
-    for name, value in record.items():
-        found = row.get(name)
-        if isinstance(value, datetime):
-            found = found and datetime.fromisoformat(found)
-        elif name == "flags":
-            found = ";".join(found or ()) or None
-        elif isinstance(value, float):
-            # A real arrives in binary here, and there as its shortest decimal.
-            assert found is not None and math.isclose(found, value, rel_tol=1e-6), f"{name}: {row}, {record}"
-            continue
-        assert found == value, f"{name}: {row}, {record}"
-    assert row.keys() <= set(record.keys()), f"{row}, {record}"
+async def measure(rows: int, names: Iterable[str], parts: Parts, folder: Path, out: Console) -> Findings:
+    """Make a town with so many readings, ask the questions of these names, and show each as it comes."""
+    began, town = time.monotonic(), town_of(rows)
 
+    def say(what: str) -> None:
+        out.print(f"{time.monotonic() - began:6.0f} s  {what}", style="dim")
 
-@asynccontextmanager
-async def town_served(
-    postgres: Postgres, folder: Path, rows: int, say: Callable[[str], None]
-) -> AsyncIterator[tuple[QueryBench, Any]]:
-    """A new town of so many rows, and `usp api` over it."""
-    await asyncio.to_thread(migrate, postgres.url)
-    town = town_of(rows)
-    connection = await asyncpg.connect(postgres.url, server_settings={"timezone": "UTC", "jit": "off"})
-    try:
+    async with AsyncExitStack() as stack:
+        postgres = stack.enter_context(Postgres(parts, folder / "postgres"))
+        await asyncio.to_thread(migrate, postgres.url)
+        settings = {"timezone": "UTC", "jit": "off"}
+        connection = await asyncpg.connect(postgres.url, server_settings=settings)
+        stack.push_async_callback(connection.close)
         await build(connection, town, say)
-        async with served(postgres.url, connection, folder) as bench:
-            yield bench, town
-    finally:
-        await connection.close()
+        bench = await stack.enter_async_context(served(postgres.url, connection, folder))
+        found, asked = Findings(town.rows), questions(town)
+        async with Client(bench.api) as client:
+            for name in (name for name in asked if name in names):
+                say(asked[name].label)
+                found.measured[name] = (asked[name], await bench.measure(asked[name], client))
+        found.peak_memory_mb = bench.peak_memory_mb
+        if "readers" in names:
+            say(f"{READERS} readers beside {RATE:,} messages a second")
+            broker = stack.enter_context(Mosquitto(parts, folder / "broker"))
+            found.taken = await _taken(bench, broker, town, [asked[name].path for name in _MIX])
+        say("done")
+    return found
 
 
-@asynccontextmanager
-async def served(url: str, connection: Any, folder: Path) -> AsyncIterator[QueryBench]:
-    """`usp api` over a database, once it answers."""
-    port = free_port(folder / "api-port")
-    arguments = ("api", "--port", str(port), "--database-url", url)
-    async with running("usp", *arguments, folder=folder) as process:
-        address = f"http://127.0.0.1:{port}"
-        async with asyncio.timeout(_START_S):
-            while not await _answers(address):
-                if process.returncode is not None:
-                    raise RuntimeError(f"The API ended with status {process.returncode}.")
-                await asyncio.sleep(0.05)
-        yield QueryBench(url, connection, address, process.pid, folder)
+async def _taken(bench: QueryBench, broker: Mosquitto, town: Town, paths: list[str]) -> dict[str, list[Taken]]:
+    await bench.connection.execute("RESET ALL")
+    intake = Intake(bench, broker, write_profile(bench.folder / "profiles", town.profile))
+    return await with_and_without(bench, intake, paths, _INTAKE_RUNS)
 
 
-async def _answers(address: str) -> bool:
-    try:
-        async with Client(address) as client:
-            await client.get("/health/live")
-    except OSError:
-        return False
-    return True
+def show(found: Findings, out: Console) -> None:
+    """Print medians, ratios and aims."""
+    table = Table("", "usp api", "by hand", "ratio", "aim", "met", "by hand, quartiles apart", title_justify="left")
+    table.title = f"{found.rows:,} readings; milliseconds, medians of alternating runs"
+    for question, measured in found.measured.values():
+        ours, by_hand = median(measured.ours), median(measured.by_hand)
+        met = question.aim.met(ours, by_hand, question.rows)
+        table.add_row(
+            question.label,
+            f"{ours * 1e3:,.1f}",
+            f"{by_hand * 1e3:,.1f}",
+            f"{ours / by_hand:.2f}",
+            question.aim.text,
+            "yes" if met else "no",
+            f"{measured.noise:.0%}",
+        )
+    out.print(table)
+    for question, measured in found.measured.values():
+        if question.copied:
+            rate, first = question.rows / median(measured.ours), median(measured.first)
+            out.print(f"{question.label}: {rate:,.0f} rows/s, the first byte after {first:.2f} s")
+    if found.measured:
+        out.print(f"Peak memory of the API: {found.peak_memory_mb:.0f} MB")
+    if found.taken:
+        _show_taken(found.taken, out)
+
+
+def _show_taken(taken: dict[str, list[Taken]], out: Console) -> None:
+    alone, read = (median(t.messages_per_second for t in taken[name]) for name in ("alone", "read"))
+    table = Table(
+        "", "messages/s", "commits behind", "95 % of the time", "answers/s", "refused/s", title_justify="left"
+    )
+    table.title = f"{RATE:,} messages a second, median of {len(taken['alone'])}"
+    for name, label in (("alone", "nobody asks"), ("read", f"{READERS} readers")):
+        each = taken[name]
+        table.add_row(
+            label,
+            f"{median(t.messages_per_second for t in each):,.0f}",
+            f"{median(t.lag for t in each) * 1e3:,.0f} ms",
+            f"{median(t.lag_p95 for t in each) * 1e3:,.0f} ms",
+            f"{median(t.answers_per_second for t in each):,.0f}",
+            f"{median(t.refusals_per_second for t in each):,.1f}",
+        )
+    out.print(table)
+    met = "met" if read / alone >= _SLOWED else "not met"
+    out.print(f"Ratio: {read / alone:.2f} with readers; the aim is {_SLOWED:.2f} or more: {met}.", style="bold")

@@ -21,8 +21,12 @@ class Answer:
     seconds: float
 
 
+class RefusedError(Exception):
+    """The answer was not 200."""
+
+
 class Client:
-    """Asks one question after the other. An answer other than 200 is a RuntimeError."""
+    """Asks one question after the other. An answer other than 200 is a RefusedError."""
 
     def __init__(self, url: str) -> None:
         parts = urlsplit(url)
@@ -48,22 +52,22 @@ class Client:
         self._writer.write(f"GET {path} HTTP/1.1\r\nHost: {self._host}:{self._port}\r\n\r\n".encode())
         head = (await self._reader.readuntil(b"\r\n\r\n")).decode("latin-1").lower()
         first = time.perf_counter() - began
-        kept, length = [], 0
+        kept, length, answered = [], 0, head.startswith("http/1.1 200")
         while size := await self._size(head, length):
             chunk = await self._reader.readexactly(size)
             length += size
-            if keep:
+            if keep or not answered:
                 kept.append(chunk)
         self._used = time.perf_counter()
         seconds = self._used - began
-        if not head.startswith("http/1.1 200"):
-            raise RuntimeError(f"{path} was answered with\n{head}")
+        if not answered:
+            raise RefusedError(f"{path} was answered with {head.splitlines()[0]}, {b''.join(kept).decode()}")
         return Answer(b"".join(kept), length, first, seconds)
 
     async def _size(self, head: str, read: int) -> int:
         """How long the next piece of the body is; 0 at its end (RFC 9112, 6 and 7.1)."""
         if "\r\ntransfer-encoding: chunked\r\n" not in head:
-            return int(head.split("\r\ncontent-length: ")[1].split("\r\n")[0]) - read
+            return int(head.partition("\r\ncontent-length: ")[2].partition("\r\n")[0]) - read
         if read:
             await self._reader.readexactly(2)
         size = int(await self._reader.readuntil(b"\r\n"), 16)

@@ -1,11 +1,13 @@
 """To one who may not see it, it does not exist."""
 
+import io
 import re
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import asyncpg
 import httpx
+import pyarrow.parquet  # type: ignore[import-untyped]
 import pytest
 
 from usp.api.representations import FORMATS
@@ -174,8 +176,16 @@ async def everything(client: httpx.AsyncClient, headers: dict[str, str]) -> dict
     for address in addresses:
         response = await client.get(address, headers=headers)
         told = "\n".join(f"{name}: {value}" for name, value in response.headers.items())
-        answers[address] = f"{response.status_code}\n{told}\n{response.text}"
+        answers[address] = f"{response.status_code}\n{told}\n{_unpacked(response)}"
     return answers
+
+
+def _unpacked(response: httpx.Response) -> str:
+    """What an answer tells, as text."""
+    if response.headers.get("content-type") != "application/vnd.apache.parquet":
+        return response.text
+    table = pyarrow.parquet.read_table(io.BytesIO(response.content))
+    return f"{table.schema}\n{table.to_pylist()}"
 
 
 def _queries(known: set[str]) -> list[str]:

@@ -184,8 +184,7 @@ async def test_csv_in_pandas_and_polars(client: httpx.AsyncClient) -> None:
     assert frame["occupied"].dtype == bool
     assert str(frame["time"].dtype) == "datetime64[us, UTC]"
     table = pl.read_csv(content, try_parse_dates=True)
-    assert table["time"].dtype == pl.Datetime("us", "UTC")
-    assert table["power"].dtype == pl.Float64
+    assert (table["time"].dtype, table["power"].dtype) == (pl.Datetime("us", "UTC"), pl.Float64)
 
 
 async def test_parquet_in_pandas_and_polars(client: httpx.AsyncClient) -> None:
@@ -193,8 +192,7 @@ async def test_parquet_in_pandas_and_polars(client: httpx.AsyncClient) -> None:
     content = (await ask(client, "/v1/datasets/charging/readings?", "parquet")).content
     frame = pd.read_parquet(io.BytesIO(content))
     assert str(frame["time"].dtype) == "datetime64[us, UTC]"
-    assert frame["power"].dtype == np.float32
-    assert frame["energy"].dtype == np.float64
+    assert (frame["power"].dtype, frame["energy"].dtype) == (np.float32, np.float64)
     table = pl.read_parquet(io.BytesIO(content))
     assert table["time"].dtype == pl.Datetime("us", "UTC")
     assert table["power"].dtype == pl.Float32
@@ -217,8 +215,8 @@ async def test_parquet_tells_units_and_licence(client: httpx.AsyncClient) -> Non
         assert schema.metadata[b"attribution"].decode() == declared.attribution
         assert schema.metadata[b"title"].decode() == declared.title
         for prop in declared.visible(Visibility.OPEN):
-            assert schema.field(prop.name).metadata[b"title"].decode() == prop.title
-            assert schema.field(prop.name).metadata[b"unit"].decode() == prop.unit
+            told = schema.field(prop.name).metadata
+            assert (told[b"title"].decode(), told[b"unit"].decode()) == (prop.title, prop.unit)
 
 
 async def test_geojson_is_valid(client: httpx.AsyncClient) -> None:

@@ -4,6 +4,8 @@ Its tables: `devs`, the devices in order; `edges`, the buckets; `placed`, where 
 partials are out of date; `parts` by (device_id, slot); `added`, everything that is added up.
 """
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cached_property
 
@@ -19,22 +21,51 @@ from usp.models.query import BucketQuery, Places
 _ANY_ZONE = "'UTC'"
 
 
+@dataclass(frozen=True)
+class Reporting:
+    """A device that reports what is asked; `interval` in seconds, None where it reports changes.
+
+    `site` is where it stands all the time of the answer; None where it has no site, or where that is not asked.
+    """
+
+    id: int
+    interval: float | None
+    retired: bool
+    site: str | None = None
+
+
 class BucketStatement:
     """Pieces of the statement; what is rolled up until `rolled` may be read from the partials.
 
-    `devices` are ids in the order in which they are told, `edges` those of the buckets that are told.
+    `devices` are those told of, in order, `edges` those of the buckets that are told. `moving`: whether it matters
+    where a device stood in which hour.
     """
 
-    def __init__(self, query: BucketQuery, edges: tuple[datetime, ...], devices: list[int], rolled: datetime) -> None:
+    def __init__(
+        self,
+        query: BucketQuery,
+        edges: tuple[datetime, ...],
+        devices: Sequence[Reporting],
+        rolled: datetime,
+        *,
+        moving: bool,
+    ) -> None:
         self.query = query
         self.dataset = query.dataset
         self.properties = query.properties
         self.stitched = [p for p in query.properties if p.aggregation in partials.STITCHED]
-        #: The conditions on a place, and whether it matters where a device stood in which hour.
         self.place = Places(sites=query.places.sites, bbox=query.places.bbox, near=query.places.near)
-        self.placed = query.by is By.SITE or query.places.placed
+        self.moving = moving
         self.arguments = Arguments()
-        self.devices = self.arguments.add(devices, "int[]")
+        self.devices = self.arguments.add([d.id for d in devices], "int[]")
+        self.sites = self.arguments.add([d.site for d in devices], "text[]")
+        self.any_retired = any(d.retired for d in devices)
+        #: Where all report alike, nobody has to be asked.
+        intervals = {d.interval for d in devices}
+        self.interval = "d.interval"
+        if len(intervals) == 1:
+            (only,) = intervals
+            self.interval = "NULL::float8" if only is None else f"{only!r}::float8"
         self.edges = self.arguments.add(list(edges), "timestamptz[]")
         self.buckets = len(edges) - 1
         self._first, self._last, self._rolled = edges[0], edges[-1], rolled
@@ -87,8 +118,10 @@ class BucketStatement:
         return f"date_trunc('hour', {time}, {_ANY_ZONE})"
 
     def stood(self, table: str, hour: str) -> str:
-        """The join to where a device stood at the start of an hour, if that matters."""
-        return f"JOIN placed l ON l.device_id = {table}.device_id AND l.valid @> {hour}" if self.placed else ""
+        """The join to where a device stood at the start of an hour, if that matters, or stands anyway."""
+        if self.moving:
+            return f"JOIN placed l ON l.device_id = {table}.device_id AND l.valid @> {hour}"
+        return f"JOIN devs l ON l.device_id = {table}.device_id" if self.query.by is By.SITE else ""
 
     def row(self, device: str, bucket: str, values: dict[str, str]) -> str:
         """The columns of a row that is added up."""
@@ -102,7 +135,7 @@ class BucketStatement:
         taken = [sql for asked in self.query.asked for sql in statistics.finished(asked)]
         taken += [statistics.known_seconds(p) for p in self.stitched if p.aggregation is Aggregation.STATE]
         text = " ".join(taken)
-        own = [("seconds", "float8"), ("rows", "bigint"), ("left_out", "bigint")]
+        own = [("seconds", "float8"), ("rows", "integer"), ("left_out", "integer")]
         parts = [column for p in self.properties for column in partials.columns_of(p)]
         return own + [(name, str(type_)) for name, type_ in parts if f'c."{name}"' in text]
 
@@ -110,16 +143,16 @@ class BucketStatement:
         """The devices, in order, with the rules of their profiles."""
         return (
             "devs AS MATERIALIZED (SELECT u.device_id, u.rank, d.name, d.interval, d.max_hold, d.registers, "
-            f"d.retired_at FROM unnest({self.devices}) WITH ORDINALITY u(device_id, rank) "
-            "JOIN device d ON d.id = u.device_id)"
+            f"d.retired_at, u.site FROM unnest({self.devices}, {self.sites}) WITH ORDINALITY "
+            "u(device_id, site, rank) JOIN device d ON d.id = u.device_id)"
         )
 
     def edge_table(self) -> str:
         """The buckets by number."""
         return (
-            'edges AS MATERIALIZED (SELECT * FROM (SELECT u.b::integer AS b, u.edge AS "start", '
-            f'lead(u.edge) OVER (ORDER BY u.b) AS "end" FROM unnest({self.edges}) WITH ORDINALITY u(edge, b)) e '
-            'WHERE "end" IS NOT NULL)'
+            'edges AS MATERIALIZED (SELECT e.*, greatest(date_part(\'epoch\', least(e."end", now()) - e."start"), 0) '
+            'AS seconds FROM (SELECT u.b::integer AS b, u.edge AS "start", lead(u.edge) OVER (ORDER BY u.b) AS "end" '
+            f'FROM unnest({self.edges}) WITH ORDINALITY u(edge, b)) e WHERE e."end" IS NOT NULL)'
         )
 
     def place_table(self) -> str:
@@ -147,7 +180,7 @@ class BucketStatement:
         rows = (
             f"CASE cardinality(h.present) WHEN 0 THEN 0 WHEN 1 THEN CASE WHEN h.present[1] & {bits} <> 0 "
             "THEN h.present_count[1] ELSE 0 END ELSE (SELECT coalesce(sum(u.n), 0) "
-            f"FROM unnest(h.present, h.present_count) u(m, n) WHERE u.m & {bits} <> 0) END::bigint AS rows"
+            f"FROM unnest(h.present, h.present_count) u(m, n) WHERE u.m & {bits} <> 0) END::integer AS rows"
         )
         columns = [f'h."{name}"' for p in self.properties for name, _ in partials.columns_of(p)]
         stands = (
@@ -155,7 +188,7 @@ class BucketStatement:
             f"WHERE h.device_id = ANY({self.devices}) AND {self.hours} "
             "AND NOT EXISTS (SELECT FROM marked m WHERE m.device_id = h.device_id AND m.hour = h.hour)"
         )
-        counted = f"count(*) FILTER (WHERE ({partials.present(self.dataset, self.properties)}) <> 0) AS rows"
+        counted = f"count(*) FILTER (WHERE ({partials.present(self.dataset, self.properties)}) <> 0)::integer AS rows"
         return f"parts AS ({stands} UNION ALL {partials.slots(self.dataset, self.properties, self._rows(), counted)})"
 
     def _rows(self) -> str:
@@ -180,13 +213,17 @@ class BucketStatement:
 
     def grid(self) -> str:
         """Every device in every bucket, with the seconds that have gone by in it."""
-        starts, ends, stood = ['e."start"'], ['e."end"', "now()", "d.retired_at"], ""
-        if self.placed:
-            stood = 'JOIN placed l ON l.device_id = d.device_id AND l.valid && tstzrange(e."start", e."end")'
-            starts.append("lower(l.valid)")
-            ends.append("upper(l.valid)")
-        seconds = f"greatest(extract(epoch FROM least({', '.join(ends)}) - greatest({', '.join(starts)})), 0)"
-        values, joins = {"seconds": seconds}, [stood]
+        values, joins = {"seconds": "e.seconds"}, []
+        if self.moving or self.any_retired:
+            starts, ends = ['e."start"'], ['e."end"', "now()", "d.retired_at"]
+            if self.moving:
+                joins.append('JOIN placed l ON l.device_id = d.device_id AND l.valid && tstzrange(e."start", e."end")')
+                starts.append("lower(l.valid)")
+                ends.append("upper(l.valid)")
+            gone = f"date_part('epoch', least({', '.join(ends)}) - greatest({', '.join(starts)}))"
+            values["seconds"] = f"greatest({gone}, 0)"
+        elif self.query.by is By.SITE:
+            joins.append("JOIN devs l ON l.device_id = d.device_id")
         for prop in self.stitched:
             if prop.aggregation is Aggregation.COUNTER:
                 # From its first reading ever on there is a register to compare with, and no step is no increase.

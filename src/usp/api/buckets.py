@@ -5,14 +5,15 @@ what is asked has its row in every bucket.
 """
 
 from bisect import bisect_left, bisect_right
+from dataclasses import replace
 from datetime import datetime
 from functools import partial
 
 from usp.api import statistics, stitching
-from usp.api.bucket_statement import BucketStatement
+from usp.api.bucket_statement import BucketStatement, Reporting
 from usp.api.database import Database
 from usp.api.paging import bucket_cursor
-from usp.api.places import device_ids
+from usp.api.places import device_ids, placed
 from usp.api.selection import Arguments, Column, ColumnType, Selection, about
 from usp.db import Connection
 from usp.errors import QueryError
@@ -34,6 +35,14 @@ _COUNTS = (
 )
 
 
+#: How many rows there are of a device in a bucket the planner cannot know, and where it guesses few, it goes through
+#: them again and again. Joins by hashing cost as much as there is; look-ups by index are laterals, and stay so.
+PLANNER = "; ".join(
+    f"SET LOCAL {name} = {value}"
+    for name, value in (("enable_nestloop", "off"), ("enable_mergejoin", "off"), ("jit", "off"), ("work_mem", "'32MB'"))
+)
+
+
 async def buckets(query: BucketQuery, database: Database, *, spatial: bool) -> Selection:
     """Aggregates in the order of (start, device or site), with a position if `spatial`.
 
@@ -41,15 +50,18 @@ async def buckets(query: BucketQuery, database: Database, *, spatial: bool) -> S
     """
     async with database.connection() as connection:
         ids = await device_ids(connection, query.places, query.window)
-        devices = await _reporting(connection, query, ids)
+        devices, moving = await _reporting(connection, query, ids), False
+        if query.by is By.SITE or query.places.placed:
+            devices, moving = await _standing(connection, query, devices)
         ((rolled, raw_from),) = await connection.fetch(
             "SELECT rolled, raw_from FROM rollup WHERE dataset = $1", query.dataset.name
         )
     _check_horizon(query, raw_from)
-    return _selection(query, BucketStatement(query, _told(query, len(devices)), devices, rolled), spatial=spatial)
+    edges = query.edges if moving else _told(query, len(devices))
+    return _selection(query, BucketStatement(query, edges, devices, rolled, moving=moving), spatial=spatial)
 
 
-async def _reporting(connection: Connection, query: BucketQuery, ids: list[int] | None) -> list[int]:
+async def _reporting(connection: Connection, query: BucketQuery, ids: list[int] | None) -> list[Reporting]:
     """Devices in the order of their names."""
     arguments = Arguments()
     times = " OR ".join(f'l."{p.name}_time" IS NOT NULL' for p in query.properties)
@@ -57,11 +69,30 @@ async def _reporting(connection: Connection, query: BucketQuery, ids: list[int] 
     if ids is not None:
         conditions.append(f"d.id = ANY({arguments.add(ids, 'int[]')})")
     rows = await connection.fetch(
-        f"SELECT d.id FROM {query.dataset.name}_latest l JOIN device d ON d.id = l.device_id "
-        f"WHERE {' AND '.join(conditions)} ORDER BY d.name",
+        f"SELECT d.id, d.interval, d.retired_at IS NOT NULL FROM {query.dataset.name}_latest l "
+        f"JOIN device d ON d.id = l.device_id WHERE {' AND '.join(conditions)} ORDER BY d.name",
         *arguments.values,
     )
-    return [row["id"] for row in rows]
+    return [Reporting(*row) for row in rows]
+
+
+async def _standing(
+    connection: Connection, query: BucketQuery, devices: list[Reporting]
+) -> tuple[list[Reporting], bool]:
+    """The devices that stood where it is asked, with their sites; and whether any of them came, went or moved."""
+    arguments = Arguments()
+    ids = arguments.add([d.id for d in devices], "int[]")
+    start, end = (arguments.add(at, "timestamptz") for at in (query.window.start, query.window.end))
+    # A place counts from the first full hour on, so a device that came within the hour before is there from the start.
+    rows = await connection.fetch(
+        f"SELECT l.device_id, l.site, l.valid @> tstzrange(date_trunc('hour', {start}, 'UTC'), {end}) AS throughout "
+        f"FROM placement l WHERE l.device_id = ANY({ids}) AND l.valid && tstzrange({start} - interval '1 hour', {end}) "
+        f"AND {placed(query.places, arguments) or 'true'}",
+        *arguments.values,
+    )
+    sites = {row["device_id"]: row["site"] for row in rows}
+    stood = [replace(d, site=sites[d.id]) for d in devices if d.id in sites]
+    return stood, not all(row["throughout"] for row in rows)
 
 
 def _check_horizon(query: BucketQuery, raw_from: datetime) -> None:
@@ -86,7 +117,7 @@ def _told(query: BucketQuery, devices: int) -> tuple[datetime, ...]:
     if page.after is not None and page.after[0] is not None:
         time = page.after[0]
         edges = edges[: bisect_right(edges, time) + 1] if page.descending else edges[max(bisect_left(edges, time), 0) :]
-    if page.limit is None or query.by is By.SITE or query.places.placed:
+    if page.limit is None or query.by is By.SITE:
         return edges
     rows = 1 if query.by is By.ALL else max(devices, 1)
     # One more for what is left of the first, and one that tells whether there is a next page.
@@ -109,12 +140,13 @@ def _selection(query: BucketQuery, made: BucketStatement, *, spatial: bool) -> S
         limit=query.page.limit,
         cursor=partial(bucket_cursor, window, query.by.value),
         about=about(query.dataset) | told,
+        planner=PLANNER,
     )
 
 
 def _sql(query: BucketQuery, made: BucketStatement, *, spatial: bool) -> str:
     tables = [made.devs(), made.edge_table(), made.mark_table(), made.part_table()]
-    if made.placed or spatial:
+    if made.moving or spatial:
         tables.append(made.place_table())
     tables += [table for prop in made.stitched for table in stitching.tables(made, prop)]
     added = [made.grid(), made.own(), *(sql for prop in made.stitched for sql in stitching.sums(made, prop))]
@@ -123,9 +155,10 @@ def _sql(query: BucketQuery, made: BucketStatement, *, spatial: bool) -> str:
     formed = [sql for asked in query.asked for sql in statistics.finished(asked)]
     shown = [f'{sql} AS "{column.name}"' for column, sql in zip(columns, formed, strict=True)]
     key = {By.DEVICE: "c.device_id", By.SITE: "c.site", By.ALL: "NULL"}[query.by]
+    asked = "JOIN devs d ON d.device_id = c.device_id" if made.interval == "d.interval" else ""
     grouped = f"""
         SELECT c.b, {key} AS key, {", ".join([*shown, *_counts(made)])}
-        FROM added c JOIN devs d ON d.device_id = c.device_id
+        FROM added c {asked}
         WHERE c.b BETWEEN 1 AND {made.buckets} GROUP BY 1, 2
     """
     return f"WITH {', '.join(tables)} {_ordered(query, made, grouped, spatial=spatial)}"
@@ -133,11 +166,11 @@ def _sql(query: BucketQuery, made: BucketStatement, *, spatial: bool) -> str:
 
 def _counts(made: BucketStatement) -> list[str]:
     """How much there is of how much there could be: by rows where a device has an interval, else by time."""
-    expected, by_interval = "sum(c.seconds / d.interval)", "FILTER (WHERE d.interval IS NOT NULL)"
+    expected, by_interval = f"sum(c.seconds / {made.interval})", f"FILTER (WHERE {made.interval} IS NOT NULL)"
     share = f"coalesce(sum(c.rows) {by_interval}, 0) / nullif({expected}, 0)"
     states = [p for p in made.stitched if p.aggregation is Aggregation.STATE]
     if states:
-        by_state = "FILTER (WHERE d.interval IS NULL)"
+        by_state = f"FILTER (WHERE {made.interval} IS NULL)"
         known = " + ".join(statistics.known_seconds(p) for p in states)
         time, other = f"sum(c.seconds) {by_interval}", f"sum(c.seconds) {by_state}"
         known_share = f"sum({known}) {by_state} / nullif({len(states)} * {other}, 0)"
@@ -147,10 +180,10 @@ def _counts(made: BucketStatement) -> list[str]:
             f"/ nullif(coalesce({time}, 0) + coalesce({other}, 0), 0)"
         )
     return [
-        'coalesce(sum(c.rows), 0) AS "count"',
-        f"round({expected}) AS expected",
-        f"round(({share})::numeric, 4)::float8 AS coverage",
-        "coalesce(sum(c.left_out), 0) AS flagged",
+        'coalesce(sum(c.rows), 0)::bigint AS "count"',
+        f"round({expected})::bigint AS expected",
+        f"round({share} * 1e4) / 1e4 AS coverage",
+        "coalesce(sum(c.left_out), 0)::bigint AS flagged",
     ]
 
 

@@ -110,11 +110,89 @@ _INGEST = _all(
     workers={"type": "array", "items": _WORKER},
 )
 
+_SHARE = _or_null(
+    {**_NUMBER, "minimum": 0, "description": "Of the rows expected, or of the time in which it is known."}
+)
+_RAW: Spec = {
+    "from": {**TIME, "description": "Raw rows before this are not looked at, or gone."},
+    "rows": COUNT,
+    "late": {**COUNT, "description": "Rows that came more than an hour after they were measured."},
+    "delay_p50_s": _or_null(_NUMBER),
+    "delay_p95_s": _or_null(_NUMBER),
+    "time": _all(
+        "Whose clock told the time, in rows", **dict.fromkeys(("device", "arrival", "network", "gateway"), COUNT)
+    ),
+}
+_COUNTED: Spec = {"property": TEXT, "count": COUNT, "flagged": COUNT, "bottom_coded": COUNT}
+_NEEDED = ("property", "count", "flagged")
+_STUCK = _all("A value that does not change", value=_NUMBER, since=TIME, readings=COUNT)
+_FRESH: Spec = {"last_time": _or_null(TIME), "age_s": _or_null(_NUMBER)}
+_COMPLETE: Spec = {"count": COUNT, "expected": _or_null(COUNT), "completeness": _SHARE, "flagged": COUNT}
+_OF_DAYS: Spec = {**COUNT, "description": "Items, on the days of UTC that meet the window."}
+_ITEMS_OF_DAYS: Spec = {"duplicate": _OF_DAYS, "rejected": _OF_DAYS}
+_RADIO = _all(
+    "Frames by radio, for operators",
+    frames=COUNT,
+    compared=COUNT,
+    frames_lost=COUNT,
+    share_lost=_or_null(_NUMBER),
+)
+_FLAGS: Spec = {"type": "object", "additionalProperties": TEXT, "description": "The flags that occur, in words."}
+_OF_DEVICE = _all(
+    "Quality of a dataset of a device",
+    dataset=TEXT,
+    **_FRESH,
+    **_COMPLETE,
+    raw=_all("Figures of raw rows", **_RAW),
+    properties={"type": "array", "items": _some("Quality of a property", _NEEDED, **_COUNTED, stuck=_STUCK)},
+)
+_FAULTS = ("silent", "incomplete", "stuck", "flagged")
+_WORST = _all(
+    "A device with faults",
+    device=TEXT,
+    why={"type": "array", "items": {**TEXT, "enum": list(_FAULTS)}},
+    last_time=TIME,
+    completeness=_SHARE,
+    flagged=COUNT,
+    stuck=_NAMES,
+)
+_WINDOW: Spec = {"from": TIME, "to": TIME}
+_DEVICE_QUALITY = _some(
+    "Quality of a device",
+    ("device", "from", "to", "duplicate", "rejected", "datasets", "flags"),
+    device=TEXT,
+    **_WINDOW,
+    **_ITEMS_OF_DAYS,
+    radio=_RADIO,
+    datasets={"type": "array", "items": _OF_DEVICE},
+    flags=_FLAGS,
+)
+_DATASET_QUALITY = _some(
+    "Quality of a dataset",
+    ("dataset", "from", "to", "devices", *_FRESH, *_COMPLETE, "raw", "properties", *_ITEMS_OF_DAYS, "worst", "flags"),
+    dataset=TEXT,
+    **_WINDOW,
+    devices=_all("Devices", **_DEVICES, flagged=COUNT, stuck=COUNT),
+    **_FRESH,
+    **_COMPLETE,
+    raw=_all("Figures of raw rows", devices={**COUNT, "description": "How many devices they are of."}, **_RAW),
+    properties={
+        "type": "array",
+        "items": _some("Quality of a property", (*_NEEDED, "stuck_devices"), **_COUNTED, stuck_devices=COUNT),
+    },
+    **_ITEMS_OF_DAYS,
+    radio=_RADIO,
+    worst={"type": "array", "items": _WORST},
+    flags=_FLAGS,
+)
+
 #: What each address answers.
 DOCUMENTS: dict[str, Spec] = {
     "datasets": listing(_DATASET),
     "dataset": _DATASET,
+    "dataset_quality": _DATASET_QUALITY,
     "device": _DEVICE,
+    "device_quality": _DEVICE_QUALITY,
     "site": _SITE,
     "live": _all("Liveness", status={**TEXT, "const": "alive"}),
     "ready": _all(

@@ -45,6 +45,21 @@ _ITEMS = {
 _RATES = {"1m": 3.4, "5m": 3.3, "60m": 3.3}
 _DELAYS = {"delay_p50_s": 0.31, "delay_p95_s": 0.82, "delay_over_3600_s": 0}
 
+_LATE = "The reading arrived more than an hour after it was measured."
+_WINDOW = {"from": "2026-11-19T10:00:00Z", "to": "2026-11-20T10:00:00Z"}
+_COMPLETE = {"last_time": _TIME, "age_s": 12.4, "count": 1426, "expected": 1440, "completeness": 0.9903, "flagged": 3}
+_SOURCES = {"device": 1426, "arrival": 0, "network": 0, "gateway": 0}
+_RAW = {
+    "from": _WINDOW["from"],
+    "rows": 1426,
+    "late": 2,
+    "delay_p50_s": 0.31,
+    "delay_p95_s": 0.82,
+    "time": _SOURCES,
+}
+_STUCK = {"value": 31.0, "since": "2026-11-20T03:00:00Z", "readings": 361}
+_OF_PM2_5 = {"property": "pm2_5", "count": 1423, "flagged": 3}
+
 _REJECTION: dict[str, Any] = {
     "id": 1,
     "received_at": _TIME,
@@ -63,6 +78,45 @@ _REJECTION: dict[str, Any] = {
 JSON: dict[str, Any] = {
     "datasets": {"data": [_DATASET], "next": None},
     "dataset": _DATASET,
+    "dataset_quality": {
+        "dataset": DATASET,
+        **_WINDOW,
+        "devices": {"expected": 20, "reporting": 19, "silent": 1, "flagged": 1, "stuck": 1},
+        **_COMPLETE,
+        "count": 27360,
+        "expected": 28800,
+        "completeness": 0.95,
+        "raw": {"devices": 20, **_RAW, "rows": 27360, "time": {**_SOURCES, "device": 27360}},
+        "properties": [{**_OF_PM2_5, "count": 27357, "stuck_devices": 1}],
+        "duplicate": 4,
+        "rejected": 1,
+        "worst": [
+            {
+                "device": DEVICE,
+                "why": ["stuck", "flagged"],
+                "last_time": _TIME,
+                "completeness": 0.9903,
+                "flagged": 3,
+                "stuck": ["no2"],
+            }
+        ],
+        "flags": {"late": _LATE},
+    },
+    "device_quality": {
+        "device": DEVICE,
+        **_WINDOW,
+        "duplicate": 2,
+        "rejected": 1,
+        "datasets": [
+            {
+                "dataset": DATASET,
+                **_COMPLETE,
+                "raw": _RAW,
+                "properties": [_OF_PM2_5, {"property": "no2", "count": 1426, "flagged": 0, "stuck": _STUCK}],
+            }
+        ],
+        "flags": {"late": _LATE},
+    },
     "readings": {
         "data": [
             {"time": _TIME, "device": DEVICE, **_PLACE, "pm2_5": 12.1, "no2": 31.0, "flags": []},

@@ -21,6 +21,8 @@ LATEST = (*PLACE, "where", "properties", *PAGE)
 DEVICES = (*PLACE, *PAGE)
 SITES = ("site", "bbox", "near", *PAGE)
 DOCUMENT = ("format",)
+DEVICE_QUALITY = ("from", "to", "format")
+DATASET_QUALITY = (*PLACE, "from", "to", "format")
 #: What chooses rejections, also in the body that asks for a replay.
 CHOICE = ("reason", "address", "device", "door", "field", "from", "to")
 REJECTIONS = (*CHOICE, "state", *PAGE)

@@ -27,21 +27,21 @@ async def readings(query: ReadingQuery, database: Database) -> Selection:
     arguments = Arguments()
     dataset = query.dataset
     placed = placements(query.places, ids, arguments)
+    first = len(arguments.values)
     conditions = _reading_conditions(query, ids, arguments)
     direction = "DESC" if query.page.descending else "ASC"
     order = f"ORDER BY r.time {direction}, r.device {direction}"
     period = (_PERIOD,) if dataset.interval else ()
     own = ", ".join(f"r.{identifier(c.name)}" for c in (*period, *map(property_column, query.properties)))
-    # The place is looked up for the rows that are shown, after the limit.
+    where, limit = " AND ".join(conditions), f"{order} LIMIT ${len(arguments.values) + 1}::bigint"
+    # The place is looked up for the rows that are shown, after the limit; where all are, they are sorted once.
+    whole = query.page.limit is None
+    rows = f"{dataset.name} r" if whole else f"(SELECT r.* FROM {dataset.name} r WHERE {where} {limit}) r"
     sql = f"""
         WITH {placed}
         SELECT r.time, r.device, l.site, l.lon, l.lat, {own}, {_flag_words(dataset, query.properties)} AS flags
-        FROM (
-            SELECT r.* FROM {dataset.name} r WHERE {" AND ".join(conditions)}
-            {order} LIMIT ${len(arguments.values) + 1}::bigint
-        ) r
-        LEFT JOIN placed l ON l.device_id = r.device_id AND l.valid @> r.time
-        {order}
+        FROM {rows} LEFT JOIN placed l ON l.device_id = r.device_id AND l.valid @> r.time
+        {f"WHERE {where} {limit}" if whole else order}
     """
     return Selection(
         name=dataset.name,
@@ -51,6 +51,8 @@ async def readings(query: ReadingQuery, database: Database) -> Selection:
         limit=query.page.limit,
         cursor=partial(reading_cursor, query.window),
         about=about(dataset),
+        span=(first, first + 1),
+        descending=query.page.descending,
     )
 
 

@@ -91,7 +91,8 @@ class Selection:
     and the end of the window stand, so that the rows can be had slice by slice; `descending`, the latest first.
 
     `cursor` makes, of a row as JSON shows it, the mark after which the next page begins. `about` tells of the whole
-    answer: dataset, title, licence, attribution; of buckets also `from`, `to` and `bucket`.
+    answer: dataset, title, licence, attribution; of buckets also `from`, `to` and `bucket`. `planner` is said to the
+    database before, within the same transaction.
     """
 
     name: str
@@ -103,6 +104,7 @@ class Selection:
     about: Mapping[str, str] = field(default_factory=dict)
     span: tuple[int, int] | None = None
     descending: bool = False
+    planner: str = ""
 
     def rendered(self, as_text: Mapping[ColumnType, str]) -> str:
         """The statement, with columns of some types turned to text by the templates given."""

@@ -32,15 +32,19 @@ def finished(asked: Asked) -> list[str]:
         return [f"({_mean(prop)})::real"]
     if statistic is Statistic.SECONDS:
         states = prop.states or ("true",)
-        return [f"round(sum({part(prop, f'{state}_seconds')})::numeric, 3)::float8" for state in states]
+        return [rounded(f"sum({part(prop, f'{state}_seconds')})", 3) for state in states]
     if statistic is Statistic.LAST:
         last, time = part(prop, "last"), part(prop, "last_time")
         return [f"(array_agg({last} ORDER BY {time} DESC) FILTER (WHERE {time} IS NOT NULL))[1]"]
     if statistic in {Statistic.SUM, Statistic.INCREASE}:
-        # Added up in binary, tenths leave a tail of digits that nobody has measured.
-        return [f"round(sum({part(prop, statistic)})::numeric, 6)::float8"]
-    aggregate = {Statistic.COUNT: "coalesce(sum({0}), 0)", Statistic.CHANGES: "sum({0})"}
+        return [rounded(f"sum({part(prop, statistic)})", 6)]
+    aggregate = {Statistic.COUNT: "coalesce(sum({0}), 0)::bigint", Statistic.CHANGES: "sum({0})::bigint"}
     return [aggregate.get(statistic, f"{statistic}({{0}})").format(part(prop, statistic))]
+
+
+def rounded(number: str, digits: int) -> str:
+    """Added up in binary, tenths leave a tail of digits that nobody has measured; large numbers have none."""
+    return f"CASE WHEN abs({number}) < 1e9 THEN round({number} * 1e{digits}) / 1e{digits} ELSE {number} END"
 
 
 def known_seconds(prop: Property) -> str:

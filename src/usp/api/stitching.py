@@ -89,11 +89,11 @@ def _held(made: BucketStatement, prop: Property) -> str:
         FROM "ends_{prop.name}" e JOIN devs d ON d.device_id = e.device_id
     """
     limits = ('g."start"', 'g."end"')
-    stood = ""
-    if made.placed:
+    stood = made.stood("p", "")
+    if made.moving:
         stood = "JOIN placed l ON l.device_id = p.device_id AND l.valid && tstzrange(p.since, p.until)"
         limits = ('g."start", lower(l.valid)', 'g."end", upper(l.valid)')
-    seconds = f"extract(epoch FROM least(p.until, {limits[1]}) - greatest(p.since, {limits[0]}))"
+    seconds = f"date_part('epoch', least(p.until, {limits[1]}) - greatest(p.since, {limits[0]}))"
     of_states = {
         f"{prop.name}_{state}_seconds": f"CASE WHEN p.state = '{state}' THEN greatest({seconds}, 0) ELSE 0 END"
         for state in partials.states_of(prop)

@@ -143,7 +143,7 @@ def _ends(prop: Property, ok: str) -> dict[str, str]:
     if prop.aggregation is Aggregation.COUNTER:
         increase = step(before, name, modulus("r", prop))
         return found | {"increase": f"sum({increase}) FILTER (WHERE {between})"}
-    held = f"least(extract(epoch FROM r.time - {since})::float8, r.max_hold)"
+    held = f"least(date_part('epoch', r.time - {since}), r.max_hold)"
     for state in states_of(prop):
         seconds = f"coalesce(sum({held}) FILTER (WHERE {between} AND {before}::text = '{state}'), 0)"
         found[f"{state}_seconds"] = f"CASE WHEN bool_or({ok}) THEN {seconds} END"

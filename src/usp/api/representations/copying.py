@@ -85,6 +85,8 @@ class Copy:
                 connection.transaction(isolation="repeatable_read", readonly=True),
             ):
                 await connection.execute(f"SET LOCAL statement_timeout = 0; SET LOCAL work_mem = '{_SLICE_MEMORY}'")
+                if selection.planner:
+                    await connection.execute(selection.planner)
                 await self._copy(connection, selection, output)
             if gathered:
                 await queue.put(bytes(gathered))

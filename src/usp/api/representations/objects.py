@@ -63,7 +63,13 @@ async def page(selection: Selection, database: Database, expression: str) -> Pag
     """Fetch the page and one row more, which tells whether there is a next page."""
     ahead = None if selection.limit is None else selection.limit + 1
     async with database.connection() as connection:
-        records = await connection.fetch(selection.lines(expression), *selection.values, ahead)
+        statement = selection.lines(expression), *selection.values, ahead
+        if selection.planner:
+            async with connection.transaction(readonly=True):
+                await connection.execute(selection.planner)
+                records = await connection.fetch(*statement)
+        else:
+            records = await connection.fetch(*statement)
     lines = [record["line"] for record in records]
     more = len(lines) == ahead
     return Page(lines[:-1] if more else lines, more=more)

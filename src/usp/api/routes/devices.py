@@ -1,9 +1,11 @@
 """Devices and the sites where they stand."""
 
+from datetime import UTC, datetime
+
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from usp.api import auth, details, params, registry, responses
+from usp.api import auth, details, params, quality, registry, responses
 from usp.api.document import described
 
 router = APIRouter(prefix="/v1", tags=["devices"])
@@ -26,6 +28,16 @@ async def one_device(request: Request, device: str) -> Response:
     reader = await auth.reader(request)
     responses.json_only(request, params.read(request.query_params.multi_items(), params.DOCUMENT))
     return responses.one(await details.device(device, reader))
+
+
+@router.get("/devices/{device}/quality", **described("device_quality", params.DEVICE_QUALITY, "device"))
+async def quality_of_device(request: Request, device: str) -> Response:
+    """How complete, fresh and plausible a device's data is, in full hours of UTC; at most 31 days."""
+    reader = await auth.reader(request)
+    texts = params.read(request.query_params.multi_items(), params.DEVICE_QUALITY)
+    responses.json_only(request, texts)
+    window = quality.window(texts, datetime.now(UTC))
+    return responses.one(await quality.device(device, window, reader))
 
 
 @router.get("/sites", **described("sites", params.SITES))

@@ -14,11 +14,18 @@ router = APIRouter(prefix="/v1/datasets", tags=["readings"])
 
 @router.get("/{dataset}/readings", **described("readings", params.READINGS, "dataset"))
 async def readings(request: Request, dataset: str) -> Response:
-    """Raw readings, ordered by time and device, each with the place where the device stood at that time.
+    """Raw readings, or with `bucket` their aggregates, each at the place where the device stood at that time.
 
     Without `from` and `to`: the last 24 hours. With `from` alone: until now. With `to` alone: the 24 hours before
-    it. Readings in which none of the asked properties has a value are left out. JSON comes in pages, `next` leads
-    to the following one, and stays on the same window of time; CSV is everything at once.
+    it. JSON and GeoJSON come in pages, `next` leads to the following one, and stays on the same window of time; NDJSON,
+    CSV and Parquet are everything at once. Readings come in the order of time and device; those in which none of the
+    asked properties has a value are left out.
+
+    With `bucket` each property is aggregated as its own sort asks: levels of sound as energy, directions as vectors,
+    speeds weighted by vehicles, registers as increases with resets and roll-overs recognised, states as seconds and
+    changes. `properties=laeq:mean,laeq:max` chooses. The window is widened to whole buckets, `from` and `to` in the
+    answer say which. Every device has a row in every bucket, also where it was silent; `coverage` says how much of
+    what was expected is there, `flagged` how many values were left out. What came late is in at once.
 
     A flagged value is shown with its flag: `pm10:out_of_range` lies outside the plausible range,
     `clients:bottom_coded` was too small to be told; `time:arrival`, `time:network` and `time:gateway` say that the
