@@ -184,7 +184,8 @@ async def test_csv_in_pandas_and_polars(client: httpx.AsyncClient) -> None:
     assert frame["occupied"].dtype == bool
     assert str(frame["time"].dtype) == "datetime64[us, UTC]"
     table = pl.read_csv(content, try_parse_dates=True)
-    assert (table["time"].dtype, table["power"].dtype) == (pl.Datetime("us", "UTC"), pl.Float64)
+    assert table["time"].dtype == pl.Datetime("us", "UTC")
+    assert table["power"].dtype == pl.Float64
 
 
 async def test_parquet_in_pandas_and_polars(client: httpx.AsyncClient) -> None:

@@ -1,6 +1,6 @@
 """What is asked of buckets: width, over which devices, and statistics of properties."""
 
-from datetime import datetime
+from datetime import UTC, datetime
 from zoneinfo import ZoneInfo, available_timezones
 
 from usp.api import params, values
@@ -9,7 +9,7 @@ from usp.api.problems import UnknownName, nearest, shown
 from usp.errors import QueryError
 from usp.models.bucket import STATISTICS, Asked, By, Statistic, Width, own_statistics
 from usp.models.dataset import Aggregation, Dataset, Visibility
-from usp.models.edges import edges
+from usp.models.edges import FIXED, edges
 from usp.models.query import BucketQuery
 
 DEFAULT_ZONE = "Europe/Rome"
@@ -24,8 +24,10 @@ def bucket_query(texts: params.Texts, dataset: Dataset, *, paged: bool, now: dat
         )
     width = Width(values.known_word("bucket", texts["bucket"], tuple(Width)))
     by = By(values.known_word("by", texts.get("by", By.DEVICE), tuple(By)))
-    window, page = params.window_and_page(texts, paged=paged, now=now)
-    found = tuple(edges(width, window, _zone(texts.get("tz", DEFAULT_ZONE))))
+    zone = _zone(texts.get("tz", DEFAULT_ZONE))
+    # Whoever asks for days names days: those of the place, not of Greenwich.
+    window, page = params.window_and_page(texts, paged=paged, now=now, zone=UTC if width in FIXED else zone)
+    found = tuple(edges(width, window, zone))
     if page.after is not None and page.after[0] not in found[:-1]:
         raise not_ours()
     return BucketQuery(

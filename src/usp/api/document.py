@@ -62,8 +62,12 @@ _WHOLE = ", ".join(f.name for f in FORMATS if not f.paged)
 _TIMES = "RFC 3339 with offset (write %2B for +, or use Z); a date alone is its midnight in UTC."
 
 _PARAMETERS = {
-    "from": Parameter(f"First moment. {_TIMES} Without it, 24 hours before `to`.", None, _WHEN),
-    "to": Parameter(f"First moment no longer wanted. {_TIMES} Without it, now.", None, _WHEN),
+    "from": Parameter(
+        f"First moment. {_TIMES[:-1]}, or in `tz` with buckets of a day or more. Without it, 24 hours before `to`.",
+        None,
+        _WHEN,
+    ),
+    "to": Parameter(f"First moment no longer wanted. {_TIMES[:-1]}, as in `from`. Without it, now.", None, _WHEN),
     "device": Parameter("Devices, by comma. A parent stands for its children too.", examples.DEVICE, _listed(_NAME)),
     "site": Parameter(
         "Sites, by comma. A reading belongs to where its device stood then.", examples.SITE, _listed(_NAME)

@@ -1,7 +1,7 @@
 """The door: URL text becomes frozen queries here, and nothing further in checks again."""
 
 from collections.abc import Iterable
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
 
 from usp.api import values
 from usp.api.paging import DEFAULT_LIMIT, MAX_LIMIT, parse_name_cursor, parse_reading_cursor, unbound
@@ -100,10 +100,10 @@ def reading_query(
     )
 
 
-def window_and_page(texts: Texts, *, paged: bool, now: datetime) -> tuple[TimeWindow, Page]:
-    """The window of time, and the page of what is ordered by time."""
+def window_and_page(texts: Texts, *, paged: bool, now: datetime, zone: tzinfo = UTC) -> tuple[TimeWindow, Page]:
+    """The window of time, and the page of what is ordered by time. A date alone is its midnight in `zone`."""
     after = None
-    window = _window(texts, now)
+    window = _window(texts, now, zone)
     if "cursor" in texts:
         time, name, kept = parse_reading_cursor(texts["cursor"])
         # "Now" was then. Where a window was asked for, the cursor belongs to the very same.
@@ -147,9 +147,9 @@ def places(texts: Texts) -> Places:
     )
 
 
-def _window(texts: Texts, now: datetime) -> TimeWindow:
-    start = values.moment("from", texts["from"]) if "from" in texts else None
-    end = values.moment("to", texts["to"]) if "to" in texts else now
+def _window(texts: Texts, now: datetime, zone: tzinfo) -> TimeWindow:
+    start = values.moment("from", texts["from"], zone) if "from" in texts else None
+    end = values.moment("to", texts["to"], zone) if "to" in texts else now
     if start is not None and "to" not in texts and start >= now:
         raise QueryError("`from` lies in the future, and without `to` the window ends now.", parameter="from")
     try:

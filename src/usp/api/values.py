@@ -4,7 +4,7 @@ import math
 import re
 import struct
 from collections.abc import Collection
-from datetime import UTC, datetime
+from datetime import UTC, datetime, tzinfo
 
 from usp.api.problems import UnknownName, nearest, shown
 from usp.errors import QueryError
@@ -17,11 +17,11 @@ _NUMBER = re.compile(r"[-+ ]?(\d+(\.\d*)?|\.\d+)([eE][-+]?\d+)?", re.ASCII)
 _WHOLE = re.compile(r"\d{1,9}", re.ASCII)
 
 
-def moment(parameter: str, text: str) -> datetime:
-    """RFC 3339 with offset; a date alone is midnight UTC."""
+def moment(parameter: str, text: str, zone: tzinfo = UTC) -> datetime:
+    """RFC 3339 with offset; a date alone is its midnight in `zone`."""
     try:
         if _DATE.fullmatch(text):
-            return datetime.fromisoformat(text).replace(tzinfo=UTC)
+            return datetime.fromisoformat(text).replace(tzinfo=zone).astimezone(UTC)
         if found := _TIME.fullmatch(text):
             day, clock, offset = found.groups()
             offset = offset.upper().replace(" ", "+")
