@@ -13,7 +13,7 @@ from usp.api import statistics
 from usp.api.places import placed
 from usp.api.selection import Arguments
 from usp.models import partials
-from usp.models.bucket import By
+from usp.models.bucket import By, Width
 from usp.models.dataset import Aggregation
 from usp.models.edges import EPOCH, FIXED, HOUR
 from usp.models.query import BucketQuery, Places
@@ -56,6 +56,9 @@ class BucketStatement:
         self.stitched = [p for p in query.properties if p.aggregation in partials.STITCHED]
         self.place = Places(sites=query.places.sites, bbox=query.places.bbox, near=query.places.near)
         self.moving = moving
+        #: An hour of a device in which nothing is joined is one slot: then nothing is added up.
+        self.single = query.width is Width.HOUR and query.by is By.DEVICE and not moving and not self.stitched
+        self.sums = statistics.Sums(grouped=not self.single)
         self.arguments = Arguments()
         self.devices = self.arguments.add([d.id for d in devices], "int[]")
         self.sites = self.arguments.add([d.site for d in devices], "text[]")
@@ -132,7 +135,7 @@ class BucketStatement:
 
     def summed(self) -> list[tuple[str, str]]:
         """What is added up: the parts that any statistic takes, and their types."""
-        taken = [sql for asked in self.query.asked for sql in statistics.finished(asked)]
+        taken = [sql for asked in self.query.asked for sql in statistics.finished(asked, self.sums)]
         taken += [statistics.known_seconds(p) for p in self.stitched if p.aggregation is Aggregation.STATE]
         text = " ".join(taken)
         own = [("seconds", "float8"), ("rows", "integer"), ("left_out", "integer")]
@@ -232,11 +235,26 @@ class BucketStatement:
                 joins.append(f"LEFT JOIN {since} ON {since}.device_id = d.device_id")
         return f"{self.row('d.device_id', 'e.b', values)} FROM devs d CROSS JOIN edges e {' '.join(joins)}"
 
-    def own(self) -> str:
-        """The parts of slots."""
+    def joined(self) -> str:
+        """Every device in every bucket with its only slot, where nothing has to be added up."""
+        seconds = "e.seconds"
+        if self.any_retired:
+            gone = 'date_part(\'epoch\', least(e."end", now(), d.retired_at) - e."start")'
+            seconds = f"greatest({gone}, 0)"
+        listed = [f'{sql} AS "{name}"' for name, sql in self._of_slot().items()]
+        return (
+            f"SELECT d.device_id, e.b, {self.interval} AS interval, {seconds} AS seconds, {', '.join(listed)} "
+            'FROM devs d CROSS JOIN edges e LEFT JOIN parts s ON s.device_id = d.device_id AND s.slot = e."start"'
+        )
+
+    def _of_slot(self) -> dict[str, str]:
         left_out = " + ".join(f'coalesce(s."{p.name}_flagged", 0)' for p in self.properties)
         columns = [name for p in self.properties for name, _ in partials.columns_of(p)]
-        values = {"rows": "s.rows", "left_out": left_out} | {name: f's."{name}"' for name in columns}
+        return {"rows": "s.rows", "left_out": left_out} | {name: f's."{name}"' for name in columns}
+
+    def own(self) -> str:
+        """The parts of slots."""
+        values = self._of_slot()
         row = self.row("s.device_id", self.bucket("s.slot"), values)
         return f"{row} FROM parts s {self.stood('s', self.hour('s.slot'))}"
 

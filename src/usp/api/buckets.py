@@ -149,41 +149,46 @@ def _sql(query: BucketQuery, made: BucketStatement, *, spatial: bool) -> str:
     if made.moving or spatial:
         tables.append(made.place_table())
     tables += [table for prop in made.stitched for table in stitching.tables(made, prop)]
+    columns = [column for asked in query.asked for column in statistics.columns(asked)]
+    formed = [sql for asked in query.asked for sql in statistics.finished(asked, made.sums)]
+    shown = [f'{sql} AS "{column.name}"' for column, sql in zip(columns, formed, strict=True)]
+    if made.single:
+        told = f"SELECT c.b, c.device_id AS key, {', '.join([*shown, *_counts(made)])} FROM ({made.joined()}) c"
+        return f"WITH {', '.join(tables)} {_ordered(query, made, told, spatial=spatial)}"
     added = [made.grid(), made.own(), *(sql for prop in made.stitched for sql in stitching.sums(made, prop))]
     tables.append(f"added AS ({' UNION ALL '.join(added)})")
-    columns = [column for asked in query.asked for column in statistics.columns(asked)]
-    formed = [sql for asked in query.asked for sql in statistics.finished(asked)]
-    shown = [f'{sql} AS "{column.name}"' for column, sql in zip(columns, formed, strict=True)]
     key = {By.DEVICE: "c.device_id", By.SITE: "c.site", By.ALL: "NULL"}[query.by]
-    asked = "JOIN devs d ON d.device_id = c.device_id" if made.interval == "d.interval" else ""
-    grouped = f"""
+    intervals = "JOIN devs d ON d.device_id = c.device_id" if made.interval == "d.interval" else ""
+    told = f"""
         SELECT c.b, {key} AS key, {", ".join([*shown, *_counts(made)])}
-        FROM added c {asked}
+        FROM added c {intervals}
         WHERE c.b BETWEEN 1 AND {made.buckets} GROUP BY 1, 2
     """
-    return f"WITH {', '.join(tables)} {_ordered(query, made, grouped, spatial=spatial)}"
+    return f"WITH {', '.join(tables)} {_ordered(query, made, told, spatial=spatial)}"
 
 
 def _counts(made: BucketStatement) -> list[str]:
     """How much there is of how much there could be: by rows where a device has an interval, else by time."""
-    expected, by_interval = f"sum(c.seconds / {made.interval})", f"FILTER (WHERE {made.interval} IS NOT NULL)"
-    share = f"coalesce(sum(c.rows) {by_interval}, 0) / nullif({expected}, 0)"
+    total, interval = made.sums.total, "c.interval" if made.single else made.interval
+    expected = total(f"c.seconds / {interval}")
+    timed = total(f"CASE WHEN {interval} IS NOT NULL THEN c.rows END")
+    share = f"coalesce({timed}, 0) / nullif({expected}, 0)"
     states = [p for p in made.stitched if p.aggregation is Aggregation.STATE]
     if states:
-        by_state = f"FILTER (WHERE {made.interval} IS NULL)"
         known = " + ".join(statistics.known_seconds(p) for p in states)
-        time, other = f"sum(c.seconds) {by_interval}", f"sum(c.seconds) {by_state}"
-        known_share = f"sum({known}) {by_state} / nullif({len(states)} * {other}, 0)"
+        by_interval = total(f"CASE WHEN {interval} IS NOT NULL THEN c.seconds END")
+        by_state = total(f"CASE WHEN {interval} IS NULL THEN c.seconds END")
+        known_seconds = total(f"CASE WHEN {interval} IS NULL THEN {known} END")
         # Of both sorts, each weighs as much as the time of its devices.
         share = (
-            f"(coalesce({share} * {time}, 0) + coalesce({known_share} * {other}, 0)) "
-            f"/ nullif(coalesce({time}, 0) + coalesce({other}, 0), 0)"
+            f"(coalesce({share} * {by_interval}, 0) + coalesce({known_seconds} / {len(states)}, 0)) "
+            f"/ nullif(coalesce({by_interval}, 0) + coalesce({by_state}, 0), 0)"
         )
     return [
-        'coalesce(sum(c.rows), 0)::bigint AS "count"',
+        f'coalesce({total("c.rows")}, 0)::bigint AS "count"',
         f"round({expected})::bigint AS expected",
         f"round({share} * 1e4) / 1e4 AS coverage",
-        "coalesce(sum(c.left_out), 0)::bigint AS flagged",
+        f"coalesce({total('c.left_out')}, 0)::bigint AS flagged",
     ]
 
 

@@ -4,6 +4,7 @@ import json
 from typing import Any
 
 from usp.api.problems import MEDIA_TYPE
+from usp.models.dataset import FLAG_WORDS
 from usp.models.reasons import EXPLANATIONS, Reason
 
 DATASET = "air_quality"
@@ -45,7 +46,7 @@ _ITEMS = {
 _RATES = {"1m": 3.4, "5m": 3.3, "60m": 3.3}
 _DELAYS = {"delay_p50_s": 0.31, "delay_p95_s": 0.82, "delay_over_3600_s": 0}
 
-_LATE = "The reading arrived more than an hour after it was measured."
+_LATE = {"late": FLAG_WORDS["late"]}
 _WINDOW = {"from": "2026-11-19T10:00:00Z", "to": "2026-11-20T10:00:00Z"}
 _COMPLETE = {"last_time": _TIME, "age_s": 12.4, "count": 1426, "expected": 1440, "completeness": 0.9903, "flagged": 3}
 _SOURCES = {"device": 1426, "arrival": 0, "network": 0, "gateway": 0}
@@ -100,7 +101,7 @@ JSON: dict[str, Any] = {
                 "stuck": ["no2"],
             }
         ],
-        "flags": {"late": _LATE},
+        "flags": _LATE,
     },
     "device_quality": {
         "device": DEVICE,
@@ -115,7 +116,7 @@ JSON: dict[str, Any] = {
                 "properties": [_OF_PM2_5, {"property": "no2", "count": 1426, "flagged": 0, "stuck": _STUCK}],
             }
         ],
-        "flags": {"late": _LATE},
+        "flags": _LATE,
     },
     "readings": {
         "data": [

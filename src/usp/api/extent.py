@@ -46,14 +46,22 @@ class Extents:
 
 
 async def _search(connection: Connection, name: str, last: datetime) -> datetime:
-    """Halve the time in which the first reading lies until it is within a chunk."""
-    view = f"{name} WHERE time >= $1 AND time < $2"
-    low, high = _EPOCH, last + timedelta(microseconds=1)
+    """The first reading, or the hour of it where it is only among the partials any more."""
+    end = last + timedelta(microseconds=1)
+    raw_from = await connection.fetchval("SELECT raw_from FROM rollup WHERE dataset = $1", name)
+    first = await _halve(connection, f"{name}_hourly", "hour", min(raw_from, end)) if raw_from > _EPOCH else None
+    return first or await _halve(connection, name, "time", end) or last
+
+
+async def _halve(connection: Connection, view: str, column: str, end: datetime) -> datetime | None:
+    """Halve the time in which the first row lies until it is within a chunk."""
+    rows = f"{view} WHERE {column} >= $1 AND {column} < $2"
+    low, high = _EPOCH, end
     while high - low > _CHUNK:
         middle = low + (high - low) / 2
-        if await connection.fetchval(f"SELECT EXISTS (SELECT FROM {view})", low, middle):
+        if await connection.fetchval(f"SELECT EXISTS (SELECT FROM {rows})", low, middle):
             high = middle
         else:
             low = middle
-    first: datetime | None = await connection.fetchval(f"SELECT min(time) FROM {view}", low, high)
-    return first or last
+    first: datetime | None = await connection.fetchval(f"SELECT min({column}) FROM {rows}", low, high)
+    return first

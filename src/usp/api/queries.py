@@ -149,7 +149,8 @@ def _newest_columns(dataset: Dataset, properties: tuple[Property, ...]) -> str:
     for bit, word in ROW_FLAG_NAMES.items():
         of_newest = [f"{newest[p.name]} AND r.{p.name}_flags & {int(bit)} <> 0" for p in properties]
         tests.append((" OR ".join(of_newest), [word]))
-    return ", ".join([*columns, f"nullif({_joined(tests)}, '') AS flags"])
+    any_flag = " | ".join(f"coalesce(r.{p.name}_flags, 0)" for p in properties)
+    return ", ".join([*columns, f"CASE WHEN {any_flag} <> 0 THEN nullif({_joined(tests)}, '') END AS flags"])
 
 
 def _joined(tests: list[tuple[str, list[str]]]) -> str:

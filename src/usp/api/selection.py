@@ -32,6 +32,8 @@ TIME_AS_TEXT = "replace(left({0}::text, -3), ' ', 'T') || 'Z'"
 
 #: Columns under these names hold identifiers, or words of a closed list.
 _IDENTIFIERS = frozenset({"device", "site", "parent", "kind", "category"})
+#: The name under which a row's time stands written, beside its columns.
+TIME_TEXT = '"time as text"'
 
 
 @dataclass(frozen=True)
@@ -116,5 +118,11 @@ class Selection:
         return f"SELECT {columns} FROM ({self.sql}) AS selected"
 
     def lines(self, expression: str) -> str:
-        """The statement that turns each row into one text, its only column `line`."""
-        return f"SELECT {expression} AS line FROM ({self.sql}) AS selected"
+        """The statement that turns each row into one text, its only column `line`.
+
+        The text of the column `time` is there as `TIME_TEXT`: a row's other times mostly are the same.
+        """
+        rows = self.sql
+        if any(c.name == "time" for c in self.columns):
+            rows = f"SELECT s.*, {TIME_AS_TEXT.format('s.time')} AS {TIME_TEXT} FROM ({rows}) s OFFSET 0"
+        return f"SELECT {expression} AS line FROM ({rows}) AS selected"

@@ -25,21 +25,44 @@ def columns(asked: Asked) -> tuple[Column, ...]:
     return tuple(Column(name, type_, unit, f"{shown.title}: {statistic}") for name in names)
 
 
-def finished(asked: Asked) -> list[str]:
-    """The statistic as aggregates over the parts of a bucket, one for each of its columns."""
+class Sums:
+    """How the parts of a bucket become one: added up, or as they are where there is only one slot."""
+
+    def __init__(self, *, grouped: bool) -> None:
+        self.grouped = grouped
+
+    def total(self, value: str) -> str:
+        """The sum of a value."""
+        return f"sum({value})" if self.grouped else f"({value})"
+
+    def most(self, extreme: str, value: str) -> str:
+        """The `min` or `max` of a value."""
+        return f"{extreme}({value})" if self.grouped else value
+
+    def last(self, value: str, time: str) -> str:
+        """The value with the latest time."""
+        if not self.grouped:
+            return value
+        return f"(array_agg({value} ORDER BY {time} DESC) FILTER (WHERE {time} IS NOT NULL))[1]"
+
+
+def finished(asked: Asked, sums: Sums) -> list[str]:
+    """The statistic from the parts of a bucket, one expression for each of its columns."""
     prop, statistic = asked.property, asked.statistic
     if statistic is Statistic.MEAN:
-        return [f"({_mean(prop)})::real"]
+        return [f"({_mean(prop, sums)})::real"]
     if statistic is Statistic.SECONDS:
         states = prop.states or ("true",)
-        return [rounded(f"sum({part(prop, f'{state}_seconds')})", 3) for state in states]
+        return [rounded(sums.total(part(prop, f"{state}_seconds")), 3) for state in states]
     if statistic is Statistic.LAST:
-        last, time = part(prop, "last"), part(prop, "last_time")
-        return [f"(array_agg({last} ORDER BY {time} DESC) FILTER (WHERE {time} IS NOT NULL))[1]"]
+        return [sums.last(part(prop, "last"), part(prop, "last_time"))]
+    value = part(prop, statistic)
     if statistic in {Statistic.SUM, Statistic.INCREASE}:
-        return [rounded(f"sum({part(prop, statistic)})", 6)]
-    aggregate = {Statistic.COUNT: "coalesce(sum({0}), 0)::bigint", Statistic.CHANGES: "sum({0})::bigint"}
-    return [aggregate.get(statistic, f"{statistic}({{0}})").format(part(prop, statistic))]
+        return [rounded(sums.total(value), 6)]
+    if statistic in {Statistic.COUNT, Statistic.CHANGES}:
+        total = f"{sums.total(value)}::bigint"
+        return [f"coalesce({total}, 0)" if statistic is Statistic.COUNT else total]
+    return [sums.most(statistic, value)]
 
 
 def rounded(number: str, digits: int) -> str:
@@ -57,9 +80,9 @@ def part(prop: Property, name: str) -> str:
     return f'c."{prop.name}_{name}"'
 
 
-def _mean(prop: Property) -> str:
+def _mean(prop: Property, sums: Sums) -> str:
     def total(name: str) -> str:
-        return f"sum({part(prop, name)})"
+        return sums.total(part(prop, name))
 
     if prop.aggregation is Aggregation.ENERGETIC_MEAN:
         return f"10 * log({total('energy')} / nullif({total('period')}, 0))"

@@ -30,6 +30,7 @@ def checks(profiles: Mapping[str, DeviceProfile] | None) -> dict[str, Query]:
     found: dict[str, Query] = {
         "migrations": migrations,
         "rights": rights,
+        "retention": retention,
         "workers": workers,
         "slots": slots,
         "rejections": rejections,
@@ -141,6 +142,23 @@ async def rights(connection: Connection) -> Finding:
     if not await connection.fetchval("SELECT has_database_privilege($1, current_database(), 'TEMPORARY')", WRITER):
         return fail(f"{WRITER} may make no temporary tables.", f"GRANT TEMPORARY ON this database TO {WRITER}.")
     return ok(f"{', '.join(names)} are there; readers see their own views and nothing else.")
+
+
+_NOT_OURS = """
+    SELECT session_user AS account, pg_get_userbyid(t.relowner) AS owner FROM pg_class t
+    WHERE t.relnamespace = to_regnamespace($1) AND t.relname = ANY($2)
+        AND NOT pg_has_role(session_user, t.relowner, 'USAGE') LIMIT 1
+"""
+
+
+async def retention(connection: Connection) -> Finding:
+    """This account may drop raw readings that USP_RETENTION lets go."""
+    for account, owner in await connection.fetch(_NOT_OURS, SCHEMA, list(DATASETS)):
+        return warn(
+            f"The tables belong to {owner}; {account} cannot drop raw readings that are older than USP_RETENTION.",
+            f"GRANT {owner} TO {account}, or run `usp retention --apply` as {owner} from time to time.",
+        )
+    return ok("This account owns the tables, and may drop raw readings that are older than USP_RETENTION.")
 
 
 _WORKERS = """

@@ -28,6 +28,7 @@ EVERY_S = 3600.0
 PAUSE_S = 5.0
 #: A chunk that somebody reads for longer waits for the next round; behind who waits for it, all others would wait.
 _LOCK_WAIT = "5s"
+_PATIENCE_S = 600.0
 
 
 class Horizon:
@@ -134,7 +135,7 @@ async def rows_of(connection: Connection, standing: Standing) -> int:
         rows = chunk.rows
         if rows is None:
             query = f"SELECT count(*) FROM usp.{standing.dataset} WHERE time >= $1 AND time < $2"
-            rows = await connection.fetchval(query, chunk.start, chunk.end, timeout=None)
+            rows = await connection.fetchval(query, chunk.start, chunk.end, timeout=_PATIENCE_S)
         count += rows or 0
     return count
 

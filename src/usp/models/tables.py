@@ -486,7 +486,9 @@ def rollup_views(schema: str) -> list[str]:
         f"CREATE VIEW {schema}.rollup WITH (security_barrier) AS SELECT r.dataset, r.rolled, r.raw_from "
         f"FROM usp.rollup r WHERE {datasets}",
         f"CREATE VIEW {schema}.rollup_mark WITH (security_barrier) AS SELECT r.dataset, r.device AS device_id, r.hour "
-        f"FROM usp.rollup_mark r JOIN usp.device d ON d.id = r.device WHERE {device_filter(schema)} AND {datasets}",
+        "FROM usp.rollup_mark r JOIN usp.rollup u ON u.dataset = r.dataset JOIN usp.device d ON d.id = r.device "
+        # An hour whose raw rows are gone is never made anew.
+        f"WHERE r.hour >= u.raw_from AND {device_filter(schema)} AND {datasets}",
         f"CREATE VIEW {schema}.device_day WITH (security_barrier) AS SELECT r.day, r.device AS device_id, r.duplicate, "
         f"r.rejected FROM usp.device_day r JOIN usp.device d ON d.id = r.device WHERE {device_filter(schema)}",
     ]

@@ -1,5 +1,6 @@
 """Units of measurement: what a profile's `unit` does to a value, resolved once when the profile is loaded."""
 
+import warnings
 from functools import cache
 from typing import Any
 
@@ -59,9 +60,12 @@ def unit_conversion(unit: str, prop: Property) -> tuple[float, float]:
     registry = _unit_registry()
     try:
         target = _PINT.get(prop.unit, prop.unit) or "dimensionless"
-        zero, one, hundred = (
-            float(registry.Quantity(value, _PINT.get(unit, unit)).to(target).magnitude) for value in (0.0, 1.0, 100.0)
-        )
+        # Where there is NumPy, pint takes its logarithm: of 0 that is -inf, and a warning.
+        with warnings.catch_warnings(action="ignore", category=RuntimeWarning):
+            zero, one, hundred = (
+                float(registry.Quantity(value, _PINT.get(unit, unit)).to(target).magnitude)
+                for value in (0.0, 1.0, 100.0)
+            )
     except (pint.errors.PintError, AttributeError, ValueError, TypeError, ArithmeticError):
         raise ValueError(_no_conversion(unit, prop)) from None
     factor = one if zero == 0 else (hundred - zero) / 100.0

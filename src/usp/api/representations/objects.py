@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 import orjson
 
 from usp.api.database import Database
-from usp.api.selection import TIME_AS_TEXT, Column, ColumnType, Selection, identifier
+from usp.api.selection import TIME_AS_TEXT, TIME_TEXT, Column, ColumnType, Selection, identifier
 
 #: PostgreSQL's functions take 100 arguments at most.
 _ARGUMENTS = 90
@@ -16,7 +16,8 @@ def members(columns: Sequence[Column]) -> list[str]:
 
     The first column must not be NULL.
     """
-    return [_member(column, "" if number == 0 else ",") for number, column in enumerate(columns)]
+    timed = any(column.name == "time" for column in columns)
+    return [_member(column, "" if number == 0 else ",", timed=timed) for number, column in enumerate(columns)]
 
 
 def row(columns: Sequence[Column]) -> str:
@@ -32,11 +33,14 @@ def concatenated(parts: Sequence[str]) -> str:
     return f"concat({', '.join(parts)})"
 
 
-def _member(column: Column, comma: str) -> str:
+def _member(column: Column, comma: str, *, timed: bool) -> str:
     key, value = f'{comma}"{column.name}":', identifier(column.name)
     match column.type:
         case ColumnType.TIME:
-            return f"""'{key}"' || {TIME_AS_TEXT.format(value)} || '"'"""
+            text = TIME_AS_TEXT.format(value)
+            if timed:
+                text = f"CASE WHEN {value} = time THEN {TIME_TEXT} ELSE {text} END"
+            return f"""'{key}"' || {text} || '"'"""
         case ColumnType.LIST:
             return f"""'{key}[' || coalesce('"' || replace({value}, ';', '","') || '"', '') || ']'"""
         case ColumnType.TEXT if column.plain:
