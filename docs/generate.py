@@ -15,7 +15,7 @@ import typer
 from pydantic import BaseModel
 
 from usp.cli import app
-from usp.models.dataset import ROW_FLAG_NAMES, Aggregation, Property, RowFlag, ValueType, Visibility
+from usp.models.dataset import FLAG_WORDS, ROW_FLAG_NAMES, Aggregation, Property, RowFlag, ValueType, Visibility
 from usp.models.datasets import DATASETS
 from usp.models.device import KINDS
 from usp.models.profile import DeviceProfile, FieldMap, PartRule
@@ -37,13 +37,6 @@ AGGREGATIONS = {
     Aggregation.MAX: "largest value",
     Aggregation.MIN: "smallest value",
     Aggregation.LAST: "newest value",
-}
-
-ROW_FLAGS = {
-    RowFlag.TIME_ARRIVAL: "The item had no `time`; the moment of its arrival was taken.",
-    RowFlag.TIME_NETWORK: "The time is the one a network server put on the message.",
-    RowFlag.TIME_GATEWAY: "The time is the one a radio gateway put on the message.",
-    RowFlag.LATE: "The reading arrived more than an hour after it was measured.",
 }
 
 
@@ -133,9 +126,9 @@ def reasons() -> Iterator[str]:
 def flags() -> Iterator[str]:
     """The closed list of flags."""
     coded = [f"`{p.name}:bottom_coded`" for d in DATASETS.values() for p in d.properties if p.bottom_code is not None]
-    rows = [("`<property>:out_of_range`", "The value lies outside its plausible range. Aggregates leave it out.")]
-    rows += [(name, "The count was too small to be told and is stored as 0.") for name in coded]
-    rows += [(f"`{ROW_FLAG_NAMES[flag]}`", ROW_FLAGS[flag]) for flag in RowFlag]
+    rows = [("`<property>:out_of_range`", FLAG_WORDS["out_of_range"])]
+    rows += [(name, FLAG_WORDS["bottom_coded"]) for name in coded]
+    rows += [(f"`{ROW_FLAG_NAMES[flag]}`", FLAG_WORDS[ROW_FLAG_NAMES[flag]]) for flag in RowFlag]
     yield from table(("flag", "meaning"), rows)
 
 

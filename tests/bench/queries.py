@@ -86,8 +86,15 @@ async def _taken(bench: QueryBench, broker: Mosquitto, town: Town, paths: list[s
 
 def show(found: Findings, out: Console) -> None:
     """Print medians, ratios and aims."""
-    table = Table("", "usp api", "by hand", "ratio", "aim", "met", "by hand, quartiles apart", title_justify="left")
-    table.title = f"{found.rows:,} readings; milliseconds, medians of alternating runs"
+    if found.measured:
+        _show_measured(found, out)
+    if found.taken:
+        _show_taken(found.taken, out)
+
+
+def _show_measured(found: Findings, out: Console) -> None:
+    table = Table("", "usp api", "by hand", "ratio", "aim", "met", "noise", title_justify="left")
+    table.title = f"{found.rows:,} readings, milliseconds, medians; noise: how far quartiles by hand lie apart"
     for question, measured in found.measured.values():
         ours, by_hand = median(measured.ours), median(measured.by_hand)
         met = question.aim.met(ours, by_hand, question.rows)
@@ -105,10 +112,7 @@ def show(found: Findings, out: Console) -> None:
         if question.copied:
             rate, first = question.rows / median(measured.ours), median(measured.first)
             out.print(f"{question.label}: {rate:,.0f} rows/s, the first byte after {first:.2f} s")
-    if found.measured:
-        out.print(f"Peak memory of the API: {found.peak_memory_mb:.0f} MB")
-    if found.taken:
-        _show_taken(found.taken, out)
+    out.print(f"Peak memory of the API: {found.peak_memory_mb:.0f} MB")
 
 
 def _show_taken(taken: dict[str, list[Taken]], out: Console) -> None:

@@ -108,7 +108,7 @@ def questions(town: Town) -> dict[str, Question]:
             label="Parquet of a year of pm2_5",
             path=_readings(year, kind="lamppost", properties="pm2_5", format="parquet"),
             sql=_EXPORT_ONE, values=year, rows=town.rows + 1440,
-            aim=_HALF_A_MILLION, runs=3, settings="SET work_mem = '2GB'",
+            aim=_HALF_A_MILLION, runs=2, settings="SET work_mem = '2GB'",
         ),
     }  # fmt: skip
 

@@ -157,7 +157,7 @@ class District:
                 if meter == MAIN and replaced <= time < replaced + step:
                     registers[meter] = 0.5, 0.0
                 values = {"energy_import": registers[meter][0], "energy_export": registers[meter][1]}
-                yield Reading(meter, time + timedelta(seconds=17), values | {"active_power": 1000 * (kw_in - kw_out)})
+                yield Reading(meter, time, values | {"active_power": 1000 * (kw_in - kw_out)})
 
     def parking(self, start: datetime, end: datetime) -> Iterator[Reading]:
         """Arrivals and departures at all bays."""

@@ -122,6 +122,8 @@ def test_full_answers_are_as_documented(api: str) -> None:
         *(("/v1/datasets/{dataset}", {"dataset": name}) for name in OPEN_DATASETS),
         *(("/v1/devices/{device}", {"device": name}) for name in ("station-lodi", "cp-lodi-1", "lamp-corso-lodi-1")),
         ("/v1/sites/{site}", {"site": "corso-lodi"}),
+        *(("/v1/datasets/{dataset}/quality", {"dataset": name}) for name in OPEN_DATASETS),
+        ("/v1/devices/{device}/quality", {"device": "lamp-corso-lodi-1"}),
     ):
         assert described[path]["GET"].Case(path_parameters=names).call_and_validate(checks=CONFORMANCE).content
 

@@ -3,11 +3,13 @@
 import asyncio
 import math
 import random
+import re
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from itertools import groupby
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import asyncpg
@@ -15,7 +17,9 @@ import httpx
 import pytest
 from tests.integration.conftest import HIDDEN
 from tests.integration.street import START, Sent, on_street
+from tests.integration.test_api_visibility import OPEN, TRACES
 
+from usp.api import quality_figures
 from usp.api.quality_figures import STUCK_HOURS, STUCK_READINGS
 from usp.db import WRITER_ROLE, connect
 from usp.ingest.rollup import roll_up
@@ -23,7 +27,6 @@ from usp.ingest.writer import Writer
 from usp.keys import create
 from usp.models.dataset import FLAG_WORDS, ROW_FLAG_NAMES, RowFlag
 from usp.models.datasets import DATASETS
-from usp.models.device import KINDS
 
 if TYPE_CHECKING:
     from tests.integration.conftest import World
@@ -70,7 +73,7 @@ async def store(db: Any, dataset: str, key: int, readings: Iterable[Reading]) ->
     names = [p.name for p in declared.properties]
     period = ["period"] if declared.interval else []
     columns = ["time", "device", *period, *names, "flagged", "flags", "received_at"]
-    rows = [
+    rows: list[list[Any]] = [
         [
             r.time,
             key,
@@ -310,7 +313,7 @@ async def test_what_came_twice_and_what_was_refused_count_on_the_day_they_came(
         assert (await street.replay(address="lamp-twice")).chosen == 3
         assert await db.fetch("SELECT * FROM usp.device_day ORDER BY device, day") == before
         days = await db.fetchval("SELECT count(*) FROM usp.device_day")
-        await street.send("lamp-once", {"time": (START + HOUR).isoformat(), "no2": 1.0})
+        await street.send("lamp-once", {"time": (START + HOUR).isoformat(), "no2": 1.0}, at=7200)
         assert await db.fetchval("SELECT count(*) FROM usp.device_day") == days
 
 
@@ -372,11 +375,11 @@ async def test_a_health_report_sent_twice_is_no_ones_business(
 ) -> None:
     """What tells of nothing but hidden datasets has no share in a count that everybody sees."""
     async with on_street(database_url, db) as street:
-        await street.register("lamp-battery")
+        await street.register("lamp-report")
         report = {"time": START.isoformat(), "battery": 50.0}
-        await street.send("lamp-battery", report, report, {**report, "no2": 1.0}, {**report, "no2": 1.0})
+        await street.send("lamp-report", report, report, {**report, "no2": 1.0}, {**report, "no2": 1.0})
     day = {"from": START.isoformat(), "to": (START + HOUR).isoformat()}
-    assert (await asked(client, "/v1/devices/lamp-battery/quality", **day))["duplicate"] == 1
+    assert (await asked(client, "/v1/devices/lamp-report/quality", **day))["duplicate"] == 1
 
 
 @pytest.mark.parametrize("name", HIDDEN)
@@ -393,12 +396,14 @@ async def test_a_hidden_device_has_no_quality(client: httpx.AsyncClient, world: 
     await world.db.execute("UPDATE usp.device SET name = substr(name, 2) WHERE name = 'x' || $1", name)
     assert hidden == unknown
     assert hidden[0] == 404
-    for dataset in DATASETS:
+    for dataset in OPEN:
         response = await client.get(f"/v1/datasets/{dataset}/quality")
-        assert response.status_code == (404 if dataset == "device_health" else 200)
-        assert name not in response.text
+        assert response.status_code == 200
+        assert not TRACES.search(response.text)
         refused = await client.get(f"/v1/datasets/{dataset}/quality", params={"device": name})
-        assert refused.status_code == (404 if dataset == "device_health" else 400)
+        assert refused.status_code == 400
+    unknown_dataset = await client.get("/v1/datasets/device_health/quality")
+    assert unknown_dataset.status_code == 404
 
 
 async def test_hidden_devices_and_properties_have_no_share_in_any_count(
@@ -437,6 +442,38 @@ async def test_a_place_chooses_devices(client: httpx.AsyncClient, world: "World"
     assert (await asked(client, "/v1/datasets/air_quality/quality", kind="parking_sensor"))["count"] == 0
 
 
+async def test_of_very_many_rows_some_devices_are_looked_at(
+    client: httpx.AsyncClient, db: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Delays and clocks are then those of every n-th device, and the answer says of how many; counts are of all."""
+    names = [f"crowd-{number}" for number in range(10)]
+    for number, name in enumerate(names):
+        readings = [Reading(FROM + HOUR * n, {"co2": 400.5 + n}, delay=number + 1.0) for n in range(24)]
+        await store(db, "indoor_climate", await lamp(db, name, "indoor_sensor", interval=3600), readings)
+    query = {"device": ",".join(names), **WINDOW}
+    found = await asked(client, "/v1/datasets/indoor_climate/quality", **query)
+    assert (found["raw"]["devices"], found["raw"]["rows"], found["raw"]["delay_p95_s"]) == (10, 240, 10.0)
+    monkeypatch.setattr(quality_figures, "RAW_ROWS", 80)
+    some = await asked(client, "/v1/datasets/indoor_climate/quality", **query)
+    assert (some["raw"]["devices"], some["raw"]["rows"]) == (4, 96)
+    assert {**some, "raw": 0, "age_s": 0} == {**found, "raw": 0, "age_s": 0}
+
+
+async def test_where_raw_rows_are_gone_counts_are_still_told(
+    client: httpx.AsyncClient, db: Any, database_url: str
+) -> None:
+    """The hourly partials outlive them; delays are of the rows that are left, and the answer says since when."""
+    key = await lamp(db, "lamp-old", interval=3600)
+    await store(db, "lighting", key, [Reading(FROM + HOUR * n, {"dimming": float(n)}) for n in range(24)])
+    await roll(database_url)
+    middle = FROM + 12 * HOUR
+    await db.execute("DELETE FROM usp.lighting WHERE device = $1 AND time < $2", key, middle)
+    await db.execute("UPDATE usp.rollup SET raw_from = $1 WHERE dataset = 'lighting'", middle)
+    (mine,) = (await asked(client, "/v1/devices/lamp-old/quality", **WINDOW))["datasets"]
+    assert (mine["count"], mine["completeness"]) == (24, 1.0)
+    assert (mine["raw"]["from"], mine["raw"]["rows"]) == (f"{middle:%Y-%m-%dT%H:%M:%SZ}", 12)
+
+
 async def test_flags_are_told_in_words(client: httpx.AsyncClient, world: "World") -> None:
     """Those that occur, and no others."""
     window = {"from": world.text(0), "to": world.text(60)}
@@ -446,6 +483,9 @@ async def test_flags_are_told_in_words(client: httpx.AsyncClient, world: "World"
     wifi = next(each for each in found["datasets"] if each["dataset"] == "wifi")
     assert wifi["properties"][0] == {"property": "clients", "count": 1, "flagged": 0, "bottom_coded": 1}
     assert (await asked(client, "/v1/devices/bay-corso-lodi-1/quality", **window))["flags"] == {}
+    page = (Path(__file__).parents[2] / "docs" / "data-quality.md").read_text()
+    for flag, words in FLAG_WORDS.items():
+        assert re.search(rf"^\| `(<property>:)?{flag}` \| {re.escape(words)} \|$", page, re.MULTILINE), flag
     assert FLAG_WORDS.keys() == {"out_of_range", "bottom_coded", *ROW_FLAG_NAMES.values()}
 
 
@@ -505,4 +545,3 @@ async def test_what_cannot_be_answered_is_refused(
         assert response.json()["parameter"] == parameter
     assert (await client.get("/v1/devices/lamp-corso-lodi-1/quality", params={"site": "corso-lodi"})).status_code == 400
     assert (await client.get("/v1/datasets/weather/quality", params={"format": "csv"})).status_code == 400
-    assert KINDS

@@ -9,7 +9,7 @@ import typer
 from ruamel.yaml import YAML
 
 from usp.cli import app
-from usp.settings import PREFIX, Settings, Settings
+from usp.settings import PREFIX, Settings
 
 ROOT = Path(__file__).parents[2]
 PLATFORM_CONF = ROOT / "src/usp/embedded/mosquitto.conf"

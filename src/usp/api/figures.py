@@ -24,8 +24,8 @@ MOST_NAMES = 1_000
 SPANS = {"1m": 1, "5m": 5, "60m": 60}
 
 #: A device counts as reporting for so many of its intervals after its newest value, and at least for a minute.
-_INTERVALS = 3
-_LEAST_S = 60
+INTERVALS = 3
+LEAST_S = 60
 
 _TOTALS = """
     SELECT door, kind, dataset, what, reason, sum(count)::bigint AS count FROM usp.ingest_total GROUP BY 1, 2, 3, 4, 5
@@ -89,7 +89,7 @@ _LAST_EVENTS = f"""
 _HEARD = f"""
     WITH heard AS (
         SELECT d.name, d.kind, d.visibility, m.time, coalesce(m.time > now() - interval '1 second'
-            * CASE WHEN f.interval IS NULL THEN f.max_hold ELSE greatest({_INTERVALS} * f.interval, {_LEAST_S}) END,
+            * CASE WHEN f.interval IS NULL THEN f.max_hold ELSE greatest({INTERVALS} * f.interval, {LEAST_S}) END,
         false) AS reporting
         FROM usp.device d JOIN usp.profile f ON f.name = d.profile
         LEFT JOIN (SELECT n.device, max(n.ops) AS time FROM {_NEWEST} WHERE n.dataset <> 'device_health' GROUP BY 1) m

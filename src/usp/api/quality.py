@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 
 from usp.api import details, params
 from usp.api.auth import Reader
+from usp.api.buckets import PLANNER
 from usp.api.quality_figures import Device, Hours, Row, Stuck, counts, devices, whole
 from usp.db import Connection
 from usp.errors import QueryError
@@ -100,6 +101,7 @@ async def _study(
         reader.database.connection() as connection,
         connection.transaction(isolation="repeatable_read", readonly=True),
     ):
+        await connection.execute(PLANNER)
         # A parent stands for its children too; here it stands for itself.
         rows = [row for row in rows if only in {None, row["device"]}]
         found = await devices(connection, chosen, properties, rows)

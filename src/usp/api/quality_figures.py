@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from usp.api.bucket_statement import BucketStatement
-from usp.api.buckets import buckets
+from usp.api.bucket_statement import BucketStatement, Reporting
+from usp.api.buckets import PLANNER, buckets
 from usp.api.database import Database
-from usp.api.figures import _INTERVALS, _LEAST_S
+from usp.api.figures import INTERVALS, LEAST_S
 from usp.api.places import placements
 from usp.api.selection import Arguments
 from usp.db import Connection
@@ -32,12 +32,13 @@ RAW_ROWS = 100_000
 
 #: States, registers, sums and extremes may stay as they are.
 _MOVING = (Aggregation.MEAN, Aggregation.ENERGETIC_MEAN, Aggregation.WEIGHTED_MEAN)
-#: So may what follows a set point, and what a net or a car holds more constant than most instruments resolve.
+#: So may what follows a set point, what a grid holds more constant than most meters resolve, counts, and radio.
 _STEADY = {
     "lighting": ("dimming", "power"),
     "charging": ("power", "current", "voltage"),
     "energy": ("frequency", "power_factor"),
     "wifi": ("clients",),
+    "device_health": ("rssi", "snr"),
 }
 
 
@@ -83,7 +84,8 @@ async def whole(dataset: Dataset, asked: Sequence[Asked], window: TimeWindow, pl
         page=Page(None),
     )
     selection = await buckets(query, by, spatial=False)
-    async with by.connection() as connection:
+    async with by.connection() as connection, connection.transaction(readonly=True):
+        await connection.execute(PLANNER)
         return await connection.fetch(selection.sql, *selection.values, None)
 
 
@@ -94,7 +96,7 @@ async def devices(
     sql = f"""
         SELECT l.device_id, l.device, l.time, extract(epoch FROM now() - l.time)::float8 AS age,
             coalesce(d.retired_at <= now(), false) AS retired, l.time > now() - interval '1 second'
-                * CASE WHEN d.interval IS NULL THEN d.max_hold ELSE greatest({_INTERVALS} * d.interval, {_LEAST_S}) END
+                * CASE WHEN d.interval IS NULL THEN d.max_hold ELSE greatest({INTERVALS} * d.interval, {LEAST_S}) END
                 AS reporting
         FROM {dataset.name}_latest l JOIN device d ON d.id = l.device_id WHERE l.device = ANY($1::text[])
     """
@@ -213,11 +215,13 @@ class Hours:
             places=self.places,
             page=Page(None),
         )
-        return BucketStatement(query, edges, ids, self.rolled)
+        # Only `devs` looks at more than the id, and only for sums that nobody asks for here.
+        found = [Reporting(id=key, interval=None, retired=False) for key in ids]
+        return BucketStatement(query, edges, found, self.rolled, moving=self.places.placed)
 
     @staticmethod
     def _tables(made: BucketStatement) -> list[str]:
-        placed = [made.place_table()] if made.placed else []
+        placed = [made.place_table()] if made.moving else []
         return [made.devs(), made.edge_table(), made.mark_table(), made.part_table(), *placed]
 
     async def raw(self, connection: Connection, of: Sequence[Device]) -> Row:
