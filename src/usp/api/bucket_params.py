@@ -27,7 +27,7 @@ def bucket_query(texts: params.Texts, dataset: Dataset, *, paged: bool, now: dat
     zone = _zone(texts.get("tz", DEFAULT_ZONE))
     # Whoever asks for days names days: those of the place, not of Greenwich.
     window, page = params.window_and_page(texts, paged=paged, now=now, zone=UTC if width in FIXED else zone)
-    found = tuple(edges(width, window, zone))
+    found = edges(width, window, zone)
     if page.after is not None and page.after[0] not in found[:-1]:
         raise not_ours()
     return BucketQuery(

@@ -44,7 +44,7 @@ class BucketStatement:
     def __init__(
         self,
         query: BucketQuery,
-        edges: tuple[datetime, ...],
+        edges: Sequence[datetime],
         devices: Sequence[Reporting],
         rolled: datetime,
         *,
@@ -69,9 +69,8 @@ class BucketStatement:
         if len(intervals) == 1:
             (only,) = intervals
             self.interval = "NULL::float8" if only is None else f"{only!r}::float8"
-        self.edges = self.arguments.add(list(edges), "timestamptz[]")
         self.buckets = len(edges) - 1
-        self._first, self._last, self._rolled = edges[0], edges[-1], rolled
+        self._edges, self._rolled = edges, rolled
         self._divide(edges[0], edges[-1], rolled)
 
     # A placeholder that nothing uses has no type: each is made when it is first needed.
@@ -79,17 +78,22 @@ class BucketStatement:
     @cached_property
     def start(self) -> str:
         """When the first bucket begins."""
-        return self._time(self._first)
+        return self._time(self._edges[0])
 
     @cached_property
     def end(self) -> str:
         """When the last bucket ends."""
-        return self._time(self._last)
+        return self._time(self._edges[-1])
+
+    @cached_property
+    def _listed(self) -> str:
+        """All edges."""
+        return self.arguments.add(list(self._edges), "timestamptz[]")
 
     @cached_property
     def hours_before(self) -> str:
         """Up to where what lies before the first bucket may be read from partials."""
-        return self._time(min(_floor(self._first), self._rolled))
+        return self._time(min(_floor(self._edges[0]), self._rolled))
 
     def _divide(self, start: datetime, end: datetime, rolled: datetime) -> None:
         """Tell the hours that are read from partials, as a condition on `hour`, from the times of raw rows.
@@ -113,7 +117,15 @@ class BucketStatement:
 
     def bucket(self, time: str) -> str:
         """The number of a time's bucket, from 1 on; outside of the window none of theirs."""
-        return f"width_bucket({time}, {self.edges})"
+        if (width := self._seconds) is not None:
+            return f"(floor(date_part('epoch', {time} - {self.start}) / {width})::integer + 1)"
+        return f"width_bucket({time}, {self._listed})"
+
+    @property
+    def _seconds(self) -> float | None:
+        """The width of buckets that are all equally wide."""
+        fixed = FIXED.get(self.query.width)
+        return None if fixed is None else fixed.total_seconds()
 
     @staticmethod
     def hour(time: str) -> str:
@@ -152,10 +164,14 @@ class BucketStatement:
 
     def edge_table(self) -> str:
         """The buckets by number."""
+        if (width := self._seconds) is not None:
+            series = f"generate_series({self.start}, {self.end}, interval '{width:.0f} seconds')"
+        else:
+            series = f"unnest({self._listed})"
         return (
             'edges AS MATERIALIZED (SELECT e.*, greatest(date_part(\'epoch\', least(e."end", now()) - e."start"), 0) '
             'AS seconds FROM (SELECT u.b::integer AS b, u.edge AS "start", lead(u.edge) OVER (ORDER BY u.b) AS "end" '
-            f'FROM unnest({self.edges}) WITH ORDINALITY u(edge, b)) e WHERE e."end" IS NOT NULL)'
+            f'FROM {series} WITH ORDINALITY u(edge, b)) e WHERE e."end" IS NOT NULL)'
         )
 
     def place_table(self) -> str:
@@ -216,7 +232,8 @@ class BucketStatement:
 
     def grid(self) -> str:
         """Every device in every bucket, with the seconds that have gone by in it."""
-        values, joins = {"seconds": "e.seconds"}, []
+        values, joins, devices = {"seconds": "e.seconds"}, [], "devs"
+        counters = [p for p in self.stitched if p.aggregation is Aggregation.COUNTER]
         if self.moving or self.any_retired:
             starts, ends = ['e."start"'], ['e."end"', "now()", "d.retired_at"]
             if self.moving:
@@ -225,15 +242,18 @@ class BucketStatement:
                 ends.append("upper(l.valid)")
             gone = f"date_part('epoch', least({', '.join(ends)}) - greatest({', '.join(starts)}))"
             values["seconds"] = f"greatest({gone}, 0)"
-        elif self.query.by is By.SITE:
+        elif self.query.by is not By.DEVICE and not counters:
+            # One stands for all of its site.
+            devices = "(SELECT min(device_id) AS device_id, count(*) AS n FROM devs GROUP BY site, interval)"
+            values["seconds"] = "e.seconds * d.n"
+        if self.query.by is By.SITE and not self.moving:
             joins.append("JOIN devs l ON l.device_id = d.device_id")
-        for prop in self.stitched:
-            if prop.aggregation is Aggregation.COUNTER:
-                # From its first reading ever on there is a register to compare with, and no step is no increase.
-                since = f'"since_{prop.name}"'
-                values[f"{prop.name}_increase"] = f'CASE WHEN {since}.since <= e."end" THEN 0 END'
-                joins.append(f"LEFT JOIN {since} ON {since}.device_id = d.device_id")
-        return f"{self.row('d.device_id', 'e.b', values)} FROM devs d CROSS JOIN edges e {' '.join(joins)}"
+        for prop in counters:
+            # From its first reading ever on there is a register to compare with, and no step is no increase.
+            since = f'"since_{prop.name}"'
+            values[f"{prop.name}_increase"] = f'CASE WHEN {since}.since <= e."end" THEN 0 END'
+            joins.append(f"LEFT JOIN {since} ON {since}.device_id = d.device_id")
+        return f"{self.row('d.device_id', 'e.b', values)} FROM {devices} d CROSS JOIN edges e {' '.join(joins)}"
 
     def joined(self) -> str:
         """Every device in every bucket with its only slot, where nothing has to be added up."""

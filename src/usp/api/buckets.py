@@ -5,6 +5,7 @@ what is asked has its row in every bucket.
 """
 
 from bisect import bisect_left, bisect_right
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 from functools import partial
@@ -111,7 +112,7 @@ def _check_horizon(query: BucketQuery, raw_from: datetime) -> None:
         )
 
 
-def _told(query: BucketQuery, devices: int) -> tuple[datetime, ...]:
+def _told(query: BucketQuery, devices: int) -> Sequence[datetime]:
     """The edges of the buckets of this page. Where each has a row for each device, that is as many as fill it."""
     edges, page = query.edges, query.page
     if page.after is not None and page.after[0] is not None:

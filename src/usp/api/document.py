@@ -102,7 +102,11 @@ _PARAMETERS = {
         filled_in=False,
     ),
     "by": Parameter(
-        "Whether buckets are of each device, of each site, or of all.", "device", _one_of(By), filled_in=False
+        "Whether buckets are of each device, of each site, or of all together: then take care that what is asked for does "
+        "not hold a part beside its whole, as a building's dwellings beside its main meter; `category` tells them apart.",
+        "device",
+        _one_of(By),
+        filled_in=False,
     ),
     "tz": Parameter("The time zone whose days, weeks, months and years count.", "Europe/Rome", _TEXT, filled_in=False),
     "order": Parameter("Ascending by time and device, or descending.", "asc", _one_of(["asc", "desc"])),

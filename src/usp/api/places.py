@@ -124,4 +124,4 @@ async def _unknown(connection: Connection, what: str, name: str) -> UnknownName:
 async def nearest_name(connection: Connection, what: str, name: str) -> str | None:
     """The visible device or site whose name is most like this one."""
     rows = await connection.fetch(f"SELECT name FROM {what} ORDER BY name LIMIT 5000")
-    return nearest(name.lower(), [row["name"] for row in rows])
+    return nearest(name.lower(), [row["name"] for row in rows], cutoff=0.7)

@@ -1,7 +1,10 @@
 """The edges of buckets of time."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
 from itertools import pairwise
+from typing import overload
 from zoneinfo import ZoneInfo
 
 from usp.errors import QueryError
@@ -25,7 +28,31 @@ FIXED = {
 EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
 
 
-def edges(width: Width, window: TimeWindow, zone: ZoneInfo) -> list[datetime]:
+@dataclass(frozen=True)
+class Regular(Sequence[datetime]):
+    """Edges that lie equally far apart; a year of hours is not written out."""
+
+    first: datetime
+    width: timedelta
+    size: int
+
+    def __len__(self) -> int:
+        return self.size
+
+    @overload
+    def __getitem__(self, at: int) -> datetime: ...
+
+    @overload
+    def __getitem__(self, at: slice) -> "Regular": ...
+
+    def __getitem__(self, at: int | slice) -> "datetime | Regular":
+        if isinstance(at, slice):
+            listed = range(self.size)[at]
+            return Regular(self.first + listed.start * self.width, self.width, len(listed))
+        return self.first + range(self.size)[at] * self.width
+
+
+def edges(width: Width, window: TimeWindow, zone: ZoneInfo) -> Sequence[datetime]:
     """The edges of all buckets that meet the window, in UTC: below a day aligned to UTC, from a day to days of `zone`.
 
     Weeks begin on Monday (ISO 8601). Raises QueryError where the zone's offset is not whole hours, or where there
@@ -34,17 +61,18 @@ def edges(width: Width, window: TimeWindow, zone: ZoneInfo) -> list[datetime]:
     if width is Width.WHOLE:
         return [window.start, window.end]
     try:
-        found = _fixed(FIXED[width], window) if width in FIXED else _calendar(width, window, zone)
+        return _fixed(FIXED[width], window) if width in FIXED else _calendar(width, window, zone)
     except OverflowError:
         raise QueryError("`from` and `to` leave no room for whole buckets.", parameter="from") from None
-    return found
 
 
-def _fixed(width: timedelta, window: TimeWindow) -> list[datetime]:
+def _fixed(width: timedelta, window: TimeWindow) -> Regular:
     first = window.start - (window.start - EPOCH) % width
     count = -((first - window.end) // width)
     _bounded(count)
-    return [first + number * width for number in range(count + 1)]
+    found = Regular(first, width, count + 1)
+    _ = found[-1]  # beyond the last year there are no moments
+    return found
 
 
 def _calendar(width: Width, window: TimeWindow, zone: ZoneInfo) -> list[datetime]:

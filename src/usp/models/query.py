@@ -1,6 +1,7 @@
 """What can be asked of the data: validated, frozen, without a word of HTTP."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -117,7 +118,7 @@ class BucketQuery:
     dataset: Dataset
     asked: tuple[Asked, ...]
     width: Width
-    edges: tuple[datetime, ...]
+    edges: Sequence[datetime]
     by: By
     places: Places = field(default_factory=Places)
     page: Page

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine, Generator
 from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from usp.api.database import Database
@@ -23,6 +23,9 @@ _LONGEST_S = 24 * 3600.0
 #: where the whole would first be sorted on disk. How long a slice is follows from how many rows the last one had.
 _FIRST_SLICE = timedelta(days=1)
 _SHORTEST_SLICE = timedelta(seconds=1)
+#: Long slices end where a chunk of the hypertable ends, so that no chunk is read twice.
+_CHUNK = timedelta(days=7)
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _SLICE_ROWS = 100_000
 _SLICE_MEMORY = "16MB"
 
@@ -125,13 +128,19 @@ def slices(selection: Selection) -> Generator[tuple[Any, ...], int, None]:
     start, end = values[first], values[last]
     step = _FIRST_SLICE
     while True:
-        step = min(max(step, _SHORTEST_SLICE), end - start)
+        step = max(step, _SHORTEST_SLICE)
         if selection.descending:
-            values[first], values[last] = end - step, end
-            end -= step
+            cut = max(end - step, start)
+            if step >= _CHUNK:
+                cut = max(cut + (_EPOCH - cut) % _CHUNK, start)
+            values[first], values[last] = cut, end
+            end = cut
         else:
-            values[first], values[last] = start, start + step
-            start += step
+            cut = min(start + step, end)
+            if start + _CHUNK <= cut < end:
+                cut -= (cut - _EPOCH) % _CHUNK
+            values[first], values[last] = start, cut
+            start = cut
         rows = yield tuple(values)
         if start >= end:
             return
