@@ -102,8 +102,8 @@ _PARAMETERS = {
         filled_in=False,
     ),
     "by": Parameter(
-        "Whether buckets are of each device, of each site, or of all together: then take care that what is asked for does "
-        "not hold a part beside its whole, as a building's dwellings beside its main meter; `category` tells them apart.",
+        "Whether buckets are of each device, of each site, or of all together. Where a part is asked for beside its "
+        "whole, as common meters beside a building's main one, it counts twice: `category` chooses.",
         "device",
         _one_of(By),
         filled_in=False,
