@@ -1,6 +1,7 @@
 """What is asked of buckets: width, over which devices, and statistics of properties."""
 
 from datetime import UTC, datetime
+from functools import cache
 from zoneinfo import ZoneInfo, available_timezones
 
 from usp.api import params, values
@@ -53,8 +54,14 @@ def refuse_without_bucket(texts: params.Texts) -> None:
         )
 
 
+@cache
+def _zones() -> frozenset[str]:
+    # Looking for them reads all their files.
+    return frozenset(available_timezones())
+
+
 def _zone(name: str) -> ZoneInfo:
-    known = available_timezones()
+    known = _zones()
     if name not in known:
         raise UnknownName(
             f"`tz` {shown(name)} is no time zone; one is called as in the IANA database, {DEFAULT_ZONE} for example.",
