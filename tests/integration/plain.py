@@ -22,7 +22,7 @@ class PlainDevice:
     interval: float | None = None
     max_hold: float = 90000.0
     modulus: dict[str, float] = field(default_factory=dict)
-    stays: list[tuple[str, datetime, datetime]] = field(default_factory=list)
+    stays: list[tuple[str | None, datetime, datetime]] = field(default_factory=list)
 
     def site(self, at: datetime) -> str | None:
         """Where it stood at the start of the hour of UTC in which this moment lies."""

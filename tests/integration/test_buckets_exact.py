@@ -4,7 +4,7 @@ import asyncio
 import random
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, TypeAlias
 
 import httpx
 import orjson
@@ -32,6 +32,8 @@ KINDS = {
 #: Both clock changes of 2026, a year's end, and a day like any other.
 BEGINNINGS = ("2026-03-28T19:00Z", "2026-10-24T20:00Z", "2025-12-30T22:00Z", "2026-06-10T00:00Z")
 DAYS = 4
+
+Stay: TypeAlias = tuple[str | None, datetime, datetime]
 
 
 class Story:
@@ -63,13 +65,20 @@ class Story:
         chance = self.chance
         moved = self.at()
         far = timedelta(days=400)
-        stays = [(SITES[0], self.begin - far, moved), (SITES[1], moved, self.begin + far)]
+        stays: list[Stay] = [(SITES[0], self.begin - far, moved), (SITES[1], moved, self.begin + far)]
+        staying: list[list[Stay]] = [
+            stays,
+            stays[1:],
+            [(SITES[0], self.begin - far, self.begin + far)],
+            [(None, *stays[0][1:]), stays[1]],
+            [],
+        ]
         device = PlainDevice(
             name,
             interval=chance.choice([600.0, 900.0]) if kind in {"lamppost", "energy_meter"} else None,
             max_hold=chance.choice([900.0, 7200.0, 90000.0]),
             modulus={"energy_import": 1000.0} if kind == "energy_meter" else {},
-            stays=chance.choice([stays, stays[1:], [(SITES[0], self.begin - far, self.begin + far)], []]),
+            stays=chance.choice(staying),
         )
         self.devices.append(device)
         self.kinds[name] = kind
@@ -118,7 +127,9 @@ class Story:
         ]
         asked = chance.sample(every, min(len(every), chance.randint(1, 6)))
         start, end = sorted([self.at(-0.5, DAYS + 0.5), self.at(-0.5, DAYS + 0.5) + timedelta(seconds=1)])
-        sites = tuple(chance.sample(SITES, 1)) if chance.random() < 0.3 else ()
+        # A site at which nobody stands is not known.
+        known = sorted({site for device in self.devices for site, _, _ in device.stays if site is not None})
+        sites = tuple(chance.sample(known, 1)) if known and chance.random() < 0.3 else ()
         bucket = chance.choice([*Width, "whole", "1h", "1d"])
         zone = chance.choice(["Europe/Rome", "Europe/Rome", "UTC", "America/New_York"])
         since, until = (f"{at:%Y-%m-%dT%H:%M:%S.%fZ}" for at in (start, end))
@@ -159,11 +170,11 @@ class Keeper:
                 "INSERT INTO usp.device (name, kind, profile) VALUES ($1, $2, $3) RETURNING id",
                 device.name, story.kinds[device.name], f"p-{device.name}",
             )  # fmt: skip
-            for site, start, end in device.stays:
+            for place, start, end in device.stays:
                 await self.db.execute(
-                    "INSERT INTO usp.placement (device, site, valid) SELECT $1, id, tstzrange($3, $4) "
-                    "FROM usp.site WHERE name = $2",
-                    self.ids[device.name], site, start, end,
+                    "INSERT INTO usp.placement (device, site, lon, lat, valid) VALUES "
+                    "($1, (SELECT id FROM usp.site WHERE name = $2), 9, 45, tstzrange($3, $4))",
+                    self.ids[device.name], place, start, end,
                 )  # fmt: skip
 
     async def write(self, slot: int, rows: list[tuple[str, PlainRow]]) -> None:

@@ -16,7 +16,7 @@ from usp.models import partials
 from usp.models.bucket import By, Width
 from usp.models.dataset import Aggregation
 from usp.models.edges import EPOCH, FIXED, HOUR
-from usp.models.query import BucketQuery, Places
+from usp.models.query import BucketQuery
 
 _ANY_ZONE = "'UTC'"
 
@@ -54,7 +54,6 @@ class BucketStatement:
         self.dataset = query.dataset
         self.properties = query.properties
         self.stitched = [p for p in query.properties if p.aggregation in partials.STITCHED]
-        self.place = Places(sites=query.places.sites, bbox=query.places.bbox, near=query.places.near)
         self.moving = moving
         #: An hour of a device in which nothing is joined is one slot: then nothing is added up.
         self.single = query.width is Width.HOUR and query.by is By.DEVICE and not moving and not self.stitched
@@ -176,7 +175,7 @@ class BucketStatement:
 
     def place_table(self) -> str:
         """Where devices stood: what is asked for counts from the first full hour that begins in it."""
-        conditions = [f"l.device_id = ANY({self.devices})", placed(self.place, self.arguments) or "true"]
+        conditions = [f"l.device_id = ANY({self.devices})", where_it_counts(self.query, self.arguments)]
         lower, upper = (
             self.hour(f"{end}(l.valid) + interval '1 hour' - interval '1 microsecond'") for end in ("lower", "upper")
         )
@@ -277,6 +276,12 @@ class BucketStatement:
         values = self._of_slot()
         row = self.row("s.device_id", self.bucket("s.slot"), values)
         return f"{row} FROM parts s {self.stood('s', self.hour('s.slot'))}"
+
+
+def where_it_counts(query: BucketQuery, arguments: Arguments) -> str:
+    """The condition on a placement `l`: where it is asked for, and by site at one."""
+    at_site = "l.site IS NOT NULL" if query.by is By.SITE else "true"
+    return f"{at_site} AND {placed(query.places, arguments) or 'true'}"
 
 
 def _floor(at: datetime) -> datetime:

@@ -11,10 +11,10 @@ from datetime import datetime
 from functools import partial
 
 from usp.api import statistics, stitching
-from usp.api.bucket_statement import BucketStatement, Reporting
+from usp.api.bucket_statement import BucketStatement, Reporting, where_it_counts
 from usp.api.database import Database
 from usp.api.paging import bucket_cursor
-from usp.api.places import device_ids, placed
+from usp.api.places import device_ids
 from usp.api.selection import Arguments, Column, ColumnType, Selection, about
 from usp.db import Connection
 from usp.errors import QueryError
@@ -88,7 +88,7 @@ async def _standing(
     rows = await connection.fetch(
         f"SELECT l.device_id, l.site, l.valid @> tstzrange(date_trunc('hour', {start}, 'UTC'), {end}) AS throughout "
         f"FROM placement l WHERE l.device_id = ANY({ids}) AND l.valid && tstzrange({start} - interval '1 hour', {end}) "
-        f"AND {placed(query.places, arguments) or 'true'}",
+        f"AND {where_it_counts(query, arguments)}",
         *arguments.values,
     )
     sites = {row["device_id"]: row["site"] for row in rows}
