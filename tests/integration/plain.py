@@ -23,6 +23,7 @@ class PlainDevice:
     max_hold: float = 90000.0
     modulus: dict[str, float] = field(default_factory=dict)
     stays: list[tuple[str | None, datetime, datetime]] = field(default_factory=list)
+    retired: datetime | None = None
 
     def site(self, at: datetime) -> str | None:
         """Where it stood at the start of the hour of UTC in which this moment lies."""
@@ -135,6 +136,8 @@ class Plain:
         for device in sorted(self.devices.values(), key=lambda d: d.name):
             if not any(r.device == device.name and names & r.values.keys() for r in self.rows):
                 continue
+            if start >= self._until(question, device):
+                continue
             sites = {device.site(hour) for hour in _hours(start, end)}
             if question.sites:
                 sites &= set(question.sites)
@@ -146,6 +149,14 @@ class Plain:
             for key in keys:
                 groups.setdefault(key, []).append(device)
         return dict(sorted(groups.items()))
+
+    def _until(self, question: Question, device: PlainDevice) -> datetime:
+        """Until when a device is in service: what it has reported after its retirement it has reported."""
+        if device.retired is None:
+            return datetime.max.replace(tzinfo=UTC)
+        names = {p.name for p, _ in question.asked}
+        reported = (r.time + TICK for r in self.rows if r.device == device.name and names & r.values.keys())
+        return max([device.retired, *reported])
 
     def _bucket(self, group: Group) -> dict[str, Any]:
         props = {p.name for p, _ in group.question.asked}
@@ -171,8 +182,9 @@ class Plain:
         states = list(dict.fromkeys(p for p, _ in group.question.asked if p.aggregation is Aggregation.STATE))
         expected = by_interval = by_state = known = count = 0.0
         for device in group.devices:
+            last = min(self.now, self._until(group.question, device))
             gone = sum(
-                max((min(until, self.now) - since).total_seconds(), 0)
+                max((min(until, last) - since).total_seconds(), 0)
                 for since, until in _pieces(group.start, group.end)
                 if group.has(device, since)
             )
@@ -235,7 +247,9 @@ class Plain:
         for device in devices:
             rows = self._valid(prop, device)
             for number, row in enumerate(rows):
-                until = min(row.time + timedelta(seconds=device.max_hold), self.now)
+                until = min(
+                    row.time + timedelta(seconds=device.max_hold), self.now, self._until(group.question, device)
+                )
                 if number + 1 < len(rows):
                     until = min(until, rows[number + 1].time)
                 for since, to in _pieces(max(row.time, group.start), min(until, group.end)):

@@ -290,12 +290,8 @@ async def test_accept_chooses_too(client: httpx.AsyncClient) -> None:
 
 async def test_fractions_are_kept_where_there_are_any(client: httpx.AsyncClient, world: "World") -> None:
     """A time with milliseconds is shown with them, in both formats, and pages go on after it."""
-    await world.db.execute(
-        "INSERT INTO usp.lighting (time, device, power, lit, received_at) "
-        "SELECT $1::timestamptz + n * interval '120 ms', $2, 1e-7, false, now() FROM generate_series(1, 3) n",
-        world.at(0),
-        world.ids["lamp-corso-lodi-1"],
-    )
+    for number in (1, 2, 3):
+        await world.put("lighting", "lamp-corso-lodi-1", number * 0.0002, power=1e-7, lit=False)
     path = "/v1/datasets/lighting/readings"
     body = await get(client, path, limit=1)
     assert body["data"][0]["time"].endswith(":00.12Z")

@@ -11,6 +11,7 @@ from contextlib import aclosing, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
+import asyncpg
 import httpx
 import pyarrow.parquet  # type: ignore[import-untyped]
 import pytest
@@ -137,6 +138,35 @@ async def test_a_client_that_goes_stops_the_query(
     async with client:
         assert (await client.get("/v1/devices")).status_code == 200
     assert "transaction" not in caplog.text
+
+
+@pytest.mark.parametrize("name", ["json", "csv"])
+async def test_a_client_that_goes_before_the_first_byte_stops_the_query(
+    port: int, world: "World", database_url: str, name: str
+) -> None:
+    """Also one that waits in the database, or sorts there for a long time."""
+    asked = (
+        "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'usp-api-open' AND state = 'active' "
+        "AND datname = current_database()"
+    )
+    # Within a transaction the activity shown stays as it was: the lock takes a connection of its own.
+    other = await asyncpg.connect(database_url)
+    try:
+        async with other.transaction():
+            await other.execute("LOCK TABLE usp.wifi IN ACCESS EXCLUSIVE MODE")
+            _, writer = await asyncio.open_connection("127.0.0.1", port)
+            writer.write(f"GET {PATH}&format={name} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+            await _becomes(world, asked, 1)
+            writer.close()
+            await _becomes(world, asked, 0)
+    finally:
+        await other.close()
+
+
+async def _becomes(world: "World", query: str, wanted: int) -> None:
+    async with asyncio.timeout(5):
+        while await world.db.fetchval(query) != wanted:
+            await asyncio.sleep(0.05)
 
 
 @pytest.mark.parametrize("format_", [f for f in FORMATS if not f.paged], ids=NAMES)

@@ -79,6 +79,7 @@ class Story:
             max_hold=chance.choice([900.0, 7200.0, 90000.0]),
             modulus={"energy_import": 1000.0} if kind == "energy_meter" else {},
             stays=chance.choice(staying),
+            retired=self.at() if chance.random() < 0.2 else None,
         )
         self.devices.append(device)
         self.kinds[name] = kind
@@ -167,8 +168,8 @@ class Keeper:
                 orjson.dumps({"registers": registers}).decode(),
             )  # fmt: skip
             self.ids[device.name] = await self.db.fetchval(
-                "INSERT INTO usp.device (name, kind, profile) VALUES ($1, $2, $3) RETURNING id",
-                device.name, story.kinds[device.name], f"p-{device.name}",
+                "INSERT INTO usp.device (name, kind, profile, retired_at) VALUES ($1, $2, $3, $4) RETURNING id",
+                device.name, story.kinds[device.name], f"p-{device.name}", device.retired,
             )  # fmt: skip
             for place, start, end in device.stays:
                 await self.db.execute(

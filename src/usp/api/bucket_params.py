@@ -56,8 +56,8 @@ def refuse_without_bucket(texts: params.Texts) -> None:
 
 @cache
 def _zones() -> frozenset[str]:
-    # Looking for them reads all their files.
-    return frozenset(available_timezones())
+    # Looking for them reads all their files. Two are none: they stand for what is not set.
+    return frozenset(available_timezones() - {"Factory", "localtime"})
 
 
 def _zone(name: str) -> ZoneInfo:

@@ -25,12 +25,13 @@ _ANY_ZONE = "'UTC'"
 class Reporting:
     """A device that reports what is asked; `interval` in seconds, None where it reports changes.
 
+    `until` is when it was taken out of service, or has reported last if that is later; None where it is in service.
     `site` is where it stands all the time of the answer; None where it has no site, or where that is not asked.
     """
 
     id: int
     interval: float | None
-    retired: bool
+    until: datetime | None
     site: str | None = None
 
 
@@ -61,7 +62,8 @@ class BucketStatement:
         self.arguments = Arguments()
         self.devices = self.arguments.add([d.id for d in devices], "int[]")
         self.sites = self.arguments.add([d.site for d in devices], "text[]")
-        self.any_retired = any(d.retired for d in devices)
+        self.untils = self.arguments.add([d.until for d in devices], "timestamptz[]")
+        self.any_retired = any(d.until for d in devices)
         #: Where all report alike, nobody has to be asked.
         intervals = {d.interval for d in devices}
         self.interval = "d.interval"
@@ -157,8 +159,8 @@ class BucketStatement:
         """The devices, in order, with the rules of their profiles."""
         return (
             "devs AS MATERIALIZED (SELECT u.device_id, u.rank, d.name, d.interval, d.max_hold, d.registers, "
-            f"d.retired_at, u.site FROM unnest({self.devices}, {self.sites}) WITH ORDINALITY "
-            "u(device_id, site, rank) JOIN device d ON d.id = u.device_id)"
+            f"u.until, u.site FROM unnest({self.devices}, {self.sites}, {self.untils}) WITH ORDINALITY "
+            "u(device_id, site, until, rank) JOIN device d ON d.id = u.device_id)"
         )
 
     def edge_table(self) -> str:
@@ -234,7 +236,7 @@ class BucketStatement:
         values, joins, devices = {"seconds": "e.seconds"}, [], "devs"
         counters = [p for p in self.stitched if p.aggregation is Aggregation.COUNTER]
         if self.moving or self.any_retired:
-            starts, ends = ['e."start"'], ['e."end"', "now()", "d.retired_at"]
+            starts, ends = ['e."start"'], ['e."end"', "now()", "d.until"]
             if self.moving:
                 joins.append('JOIN placed l ON l.device_id = d.device_id AND l.valid && tstzrange(e."start", e."end")')
                 starts.append("lower(l.valid)")
@@ -252,18 +254,21 @@ class BucketStatement:
             since = f'"since_{prop.name}"'
             values[f"{prop.name}_increase"] = f'CASE WHEN {since}.since <= e."end" THEN 0 END'
             joins.append(f"LEFT JOIN {since} ON {since}.device_id = d.device_id")
-        return f"{self.row('d.device_id', 'e.b', values)} FROM {devices} d CROSS JOIN edges e {' '.join(joins)}"
+        served = ' WHERE coalesce(e."start" < d.until, true)' if self.any_retired else ""
+        return f"{self.row('d.device_id', 'e.b', values)} FROM {devices} d CROSS JOIN edges e {' '.join(joins)}{served}"
 
     def joined(self) -> str:
         """Every device in every bucket with its only slot, where nothing has to be added up."""
-        seconds = "e.seconds"
+        seconds, served = "e.seconds", ""
         if self.any_retired:
-            gone = 'date_part(\'epoch\', least(e."end", now(), d.retired_at) - e."start")'
+            gone = 'date_part(\'epoch\', least(e."end", now(), d.until) - e."start")'
             seconds = f"greatest({gone}, 0)"
+            served = ' WHERE coalesce(e."start" < d.until, true)'
         listed = [f'{sql} AS "{name}"' for name, sql in self._of_slot().items()]
         return (
             f"SELECT d.device_id, e.b, {self.interval} AS interval, {seconds} AS seconds, {', '.join(listed)} "
             'FROM devs d CROSS JOIN edges e LEFT JOIN parts s ON s.device_id = d.device_id AND s.slot = e."start"'
+            + served
         )
 
     def _of_slot(self) -> dict[str, str]:
@@ -275,7 +280,9 @@ class BucketStatement:
         """The parts of slots."""
         values = self._of_slot()
         row = self.row("s.device_id", self.bucket("s.slot"), values)
-        return f"{row} FROM parts s {self.stood('s', self.hour('s.slot'))}"
+        # An hour may hold nothing of what is asked for.
+        any_of_it = f"s.rows > 0 OR {values['left_out']} > 0"
+        return f"{row} FROM parts s {self.stood('s', self.hour('s.slot'))} WHERE {any_of_it}"
 
 
 def where_it_counts(query: BucketQuery, arguments: Arguments) -> str:

@@ -58,19 +58,24 @@ async def buckets(query: BucketQuery, database: Database, *, spatial: bool) -> S
             "SELECT rolled, raw_from FROM rollup WHERE dataset = $1", query.dataset.name
         )
     _check_horizon(query, raw_from)
-    edges = query.edges if moving else _told(query, len(devices))
+    everywhere = not moving and not any(device.until for device in devices)
+    edges = _told(query, len(devices)) if everywhere else query.edges
     return _selection(query, BucketStatement(query, edges, devices, rolled, moving=moving), spatial=spatial)
 
 
 async def _reporting(connection: Connection, query: BucketQuery, ids: list[int] | None) -> list[Reporting]:
     """Devices in the order of their names."""
     arguments = Arguments()
-    times = " OR ".join(f'l."{p.name}_time" IS NOT NULL' for p in query.properties)
-    conditions = [f"({times})", f"coalesce(d.retired_at > {arguments.add(query.window.start, 'timestamptz')}, true)"]
+    times = ", ".join(f'l."{p.name}_time"' for p in query.properties)
+    newest = f"greatest({times})"
+    # Whoever was retired in hindsight, and has reported since, did so until then.
+    until = f"CASE WHEN d.retired_at IS NOT NULL THEN greatest(d.retired_at, {newest} + interval '1 microsecond') END"
+    start = arguments.add(query.window.start, "timestamptz")
+    conditions = [f"{newest} IS NOT NULL", f"coalesce({until} > {start}, true)"]
     if ids is not None:
         conditions.append(f"d.id = ANY({arguments.add(ids, 'int[]')})")
     rows = await connection.fetch(
-        f"SELECT d.id, d.interval, d.retired_at IS NOT NULL FROM {query.dataset.name}_latest l "
+        f"SELECT d.id, d.interval, {until} AS until FROM {query.dataset.name}_latest l "
         f"JOIN device d ON d.id = l.device_id WHERE {' AND '.join(conditions)} ORDER BY d.name",
         *arguments.values,
     )

@@ -32,6 +32,8 @@ REJECTION_STATS = ("by", "limit", "format")
 _LISTS = ("device", "site", "kind", "category", "where", "properties")
 
 DEFAULT_SPAN = timedelta(hours=24)
+#: Before that, time zones have offsets to the second, and the first moment of all is PostgreSQL's -infinity.
+_EARLIEST = datetime(1900, 1, 1, tzinfo=UTC)
 CATEGORIES = tuple(dict.fromkeys(category for kind in KINDS.values() for category in kind.categories))
 
 #: Formats that come whole take any number of rows.
@@ -153,9 +155,14 @@ def _window(texts: Texts, now: datetime, zone: tzinfo) -> TimeWindow:
     if start is not None and "to" not in texts and start >= now:
         raise QueryError("`from` lies in the future, and without `to` the window ends now.", parameter="from")
     try:
-        return TimeWindow(end - DEFAULT_SPAN if start is None else start, end)
+        window = TimeWindow(end - DEFAULT_SPAN if start is None else start, end)
     except OverflowError:
         raise QueryError("`to` leaves no 24 hours before it.", parameter="to") from None
+    if window.start < _EARLIEST:
+        raise QueryError(
+            f"`from` lies before {_EARLIEST:%Y}; nothing older than 2000-01-01 is ever taken in.", parameter="from"
+        )
+    return window
 
 
 def _limit(texts: Texts, *, paged: bool) -> int | None:

@@ -216,7 +216,7 @@ class Hours:
             page=Page(None),
         )
         # Only `devs` looks at more than the id, and only for sums that nobody asks for here.
-        found = [Reporting(id=key, interval=None, retired=False) for key in ids]
+        found = [Reporting(id=key, interval=None, until=None) for key in ids]
         return BucketStatement(query, edges, found, self.rolled, moving=self.places.placed)
 
     @staticmethod

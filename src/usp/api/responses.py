@@ -1,8 +1,9 @@
 """From a representation to an HTTP response: errors before the first byte are still answers."""
 
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Coroutine, Mapping
 from contextlib import aclosing
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 from urllib.parse import quote
 
 from starlette.requests import Request
@@ -15,6 +16,10 @@ from usp.api.paging import next_url
 from usp.api.representations import Format, choose
 from usp.api.representations.json import JSON, document
 from usp.api.selection import Selection
+
+T = TypeVar("T")
+#: Nobody reads it; it is counted among what clients did.
+_CLIENT_GONE = 499
 
 #: SPDX identifier -> where the licence itself stands; any other is found in SPDX's list.
 _LICENCES = {
@@ -54,12 +59,43 @@ async def rows(request: Request, selection: Selection, format_: Format, database
 
     chunks = format_.chunks(selection, database, link)
     if format_.paged:
-        whole = b"".join([chunk async for chunk in chunks])
+        whole = await _while_listened(request, _all(chunks))
+        if whole is None:
+            return Response(status_code=_CLIENT_GONE)
         headers = {"Vary": "Accept", **links(selection.about, *onward)}
         return Response(whole, headers=headers, media_type=format_.content_type)
     headers = {"Vary": "Accept", **links(selection.about)}
     headers["Content-Disposition"] = f'attachment; filename="{selection.name}.{format_.name}"'
-    return Stream(await anext(chunks, b""), chunks, headers, format_.content_type)
+    first = await _while_listened(request, _next(chunks))
+    if first is None:
+        return Response(status_code=_CLIENT_GONE)
+    return Stream(first, chunks, headers, format_.content_type)
+
+
+async def _while_listened(request: Request, work: Coroutine[Any, Any, T]) -> T | None:
+    """What the work gives; None where the client has left before, and the work was given up."""
+    working = asyncio.create_task(work)
+    leaving = asyncio.create_task(_left(request))
+    try:
+        await asyncio.wait({working, leaving}, return_when=asyncio.FIRST_COMPLETED)
+        return await working if working.done() else None
+    finally:
+        for task in (working, leaving):
+            task.cancel()
+        await asyncio.wait({working, leaving})
+
+
+async def _left(request: Request) -> None:
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
+
+
+async def _all(chunks: AsyncIterator[bytes]) -> bytes:
+    return b"".join([chunk async for chunk in chunks])
+
+
+async def _next(chunks: AsyncIterator[bytes]) -> bytes:
+    return await anext(chunks, b"")
 
 
 def links(about: Mapping[str, str], onward: str | None = None) -> dict[str, str]:

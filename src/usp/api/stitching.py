@@ -83,7 +83,7 @@ def _changes(made: BucketStatement, prop: Property) -> str:
 
 def _held(made: BucketStatement, prop: Property) -> str:
     """A slot's last state holds until the next message, at most the maximum hold, and not beyond now."""
-    ends = f"least(e.until, e.last_time + d.max_hold * interval '1 second', now(), d.retired_at, {made.end})"
+    ends = f"least(e.until, e.last_time + d.max_hold * interval '1 second', now(), d.until, {made.end})"
     pieces = f"""
         SELECT e.device_id, e.last::text AS state, greatest(e.last_time, {made.start}) AS since, {ends} AS until
         FROM "ends_{prop.name}" e JOIN devs d ON d.device_id = e.device_id
@@ -91,7 +91,8 @@ def _held(made: BucketStatement, prop: Property) -> str:
     limits = ('g."start"', 'g."end"')
     stood = made.stood("p", "")
     if made.moving:
-        stood = "JOIN placed l ON l.device_id = p.device_id AND l.valid && tstzrange(p.since, p.until)"
+        there = 'tstzrange(greatest(p.since, g."start"), least(p.until, g."end"))'
+        stood = f"JOIN placed l ON l.device_id = p.device_id AND l.valid && {there}"
         limits = ('g."start", lower(l.valid)', 'g."end", upper(l.valid)')
     seconds = f"date_part('epoch', least(p.until, {limits[1]}) - greatest(p.since, {limits[0]}))"
     of_states = {

@@ -32,7 +32,8 @@ def moment(parameter: str, text: str, zone: tzinfo = UTC) -> datetime:
         ) from None
     raise QueryError(
         f"`{parameter}` is {shown(text)}; a time is written 2026-11-20T09:00:00Z, or with an offset "
-        "2026-11-20T10:00:00%2B01:00, and a date alone is its midnight in UTC.",
+        "2026-11-20T10:00:00%2B01:00, and a date alone is its midnight in "
+        f"{zone}.",
         parameter=parameter,
     )
 

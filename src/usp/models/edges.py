@@ -25,6 +25,7 @@ FIXED = {
     Width.SIX_HOURS: 6 * HOUR,
     Width.TWELVE_HOURS: 12 * HOUR,
 }
+_LEAST_DAYS = {Width.WEEK: 7, Width.MONTH: 28, Width.YEAR: 365}
 EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
 
 
@@ -83,7 +84,7 @@ def _calendar(width: Width, window: TimeWindow, zone: ZoneInfo) -> list[datetime
         start = start.replace(day=1)
     elif width is Width.YEAR:
         start = start.replace(month=1, day=1)
-    _bounded((window.end - window.start).days)
+    _bounded((window.end - window.start).days // _LEAST_DAYS.get(width, 1))
     found: list[datetime] = []
     while not found or found[-1] < window.end:
         found.append(datetime.combine(start, time(), zone).astimezone(UTC))

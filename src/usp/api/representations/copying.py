@@ -128,7 +128,7 @@ def slices(selection: Selection) -> Generator[tuple[Any, ...], int, None]:
     start, end = values[first], values[last]
     step = _FIRST_SLICE
     while True:
-        step = max(step, _SHORTEST_SLICE)
+        step = min(max(step, _SHORTEST_SLICE), end - start)
         if selection.descending:
             cut = max(end - step, start)
             if step >= _CHUNK:

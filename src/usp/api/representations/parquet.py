@@ -23,8 +23,8 @@ _TYPES = {
     ColumnType.LIST: pa.list_(pa.string()),
 }
 #: A row group is encoded in some tens of milliseconds, by a thread, while the next one comes in.
-_GROUP_ROWS = 128 * 1024
-_CHUNK_BYTES = 1024 * 1024
+_GROUP_ROWS = 64 * 1024
+_CHUNK_BYTES = 512 * 1024
 
 
 class Parquet:
