@@ -179,7 +179,7 @@ class Plain:
 
     def _coverage(self, group: Group, rows: list[PlainRow]) -> dict[str, Any]:
         props = {p.name for p, _ in group.question.asked}
-        states = list(dict.fromkeys(p for p, _ in group.question.asked if p.aggregation is Aggregation.STATE))
+        states = [p for p in group.question.dataset.properties if p.aggregation is Aggregation.STATE]
         expected = by_interval = by_state = known = count = 0.0
         for device in group.devices:
             last = min(self.now, self._until(group.question, device))

@@ -228,6 +228,22 @@ async def check(api: httpx.AsyncClient, story: Story, rows: list[tuple[str, Plai
         assert response.status_code == 200, (params, response.text)
         answer = [orjson.loads(line) for line in response.content.splitlines()]
         assert same(answer, Plain(story.devices, mine, datetime.now(UTC)).answer(question)), params
+        if len(answer) < 120:
+            assert await paged(api, response.url, story.chance) == answer, params
+
+
+async def paged(api: httpx.AsyncClient, url: httpx.URL, chance: random.Random) -> list[dict[str, Any]]:
+    """The same answer page by page, forwards or backwards, in the order of the whole one."""
+    order = chance.choice(["asc", "desc"])
+    limit = chance.choice([2, 7, 50])
+    following: str | None = str(url.copy_merge_params({"format": "json", "limit": limit, "order": order}))
+    found: list[dict[str, Any]] = []
+    while following is not None:
+        page = (await api.get(following)).json()
+        assert len(page["data"]) == limit or page["next"] is None
+        found += page["data"]
+        following = page["next"]
+    return found if order == "asc" else found[::-1]
 
 
 def same(answer: list[dict[str, Any]], expected: list[dict[str, Any]]) -> bool:

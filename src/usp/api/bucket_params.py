@@ -90,7 +90,7 @@ def _word(word: str, dataset: Dataset, by: By, seen: Visibility) -> list[Asked]:
         statistics = tuple(s for s in own_statistics(prop) if s in offered)
         if statistics:
             return [Asked(prop, s) for s in statistics]
-        text = Statistic.LAST
+        text = Statistic.LAST.value
     if text not in offered:
         why = ""
         if text == Statistic.LAST:

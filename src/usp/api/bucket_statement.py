@@ -54,7 +54,17 @@ class BucketStatement:
         self.query = query
         self.dataset = query.dataset
         self.properties = query.properties
-        self.stitched = [p for p in query.properties if p.aggregation in partials.STITCHED]
+        #: What is read: also the states of those who report changes, whose coverage is how long they are known.
+        self.read = list(query.properties)
+        if any(d.interval is None for d in devices):
+            self.read += [
+                p
+                for p in query.dataset.properties
+                if p.aggregation is Aggregation.STATE
+                and p.visibility is query.dataset.visibility
+                and p not in query.properties
+            ]
+        self.stitched = [p for p in self.read if p.aggregation in partials.STITCHED]
         self.moving = moving
         #: An hour of a device in which nothing is joined is one slot: then nothing is added up.
         self.single = query.width is Width.HOUR and query.by is By.DEVICE and not moving and not self.stitched
@@ -152,7 +162,7 @@ class BucketStatement:
         taken += [statistics.known_seconds(p) for p in self.stitched if p.aggregation is Aggregation.STATE]
         text = " ".join(taken)
         own = [("seconds", "float8"), ("rows", "integer"), ("left_out", "integer")]
-        parts = [column for p in self.properties for column in partials.columns_of(p)]
+        parts = [column for p in self.read for column in partials.columns_of(p)]
         return own + [(name, str(type_)) for name, type_ in parts if f'c."{name}"' in text]
 
     def devs(self) -> str:
@@ -202,14 +212,14 @@ class BucketStatement:
             "THEN h.present_count[1] ELSE 0 END ELSE (SELECT coalesce(sum(u.n), 0) "
             f"FROM unnest(h.present, h.present_count) u(m, n) WHERE u.m & {bits} <> 0) END::integer AS rows"
         )
-        columns = [f'h."{name}"' for p in self.properties for name, _ in partials.columns_of(p)]
+        columns = [f'h."{name}"' for p in self.read for name, _ in partials.columns_of(p)]
         stands = (
             f"SELECT h.device_id, h.hour AS slot, {', '.join(columns)}, {rows} FROM {self.dataset.name}_hourly h "
             f"WHERE h.device_id = ANY({self.devices}) AND {self.hours} "
             "AND NOT EXISTS (SELECT FROM marked m WHERE m.device_id = h.device_id AND m.hour = h.hour)"
         )
         counted = f"count(*) FILTER (WHERE ({partials.present(self.dataset, self.properties)}) <> 0)::integer AS rows"
-        return f"parts AS ({stands} UNION ALL {partials.slots(self.dataset, self.properties, self._rows(), counted)})"
+        return f"parts AS ({stands} UNION ALL {partials.slots(self.dataset, self.read, self._rows(), counted)})"
 
     def _rows(self) -> str:
         """Raw rows with their slot: an hour, or as much of it as lies in the window or the bucket."""
@@ -273,7 +283,7 @@ class BucketStatement:
 
     def _of_slot(self) -> dict[str, str]:
         left_out = " + ".join(f'coalesce(s."{p.name}_flagged", 0)' for p in self.properties)
-        columns = [name for p in self.properties for name, _ in partials.columns_of(p)]
+        columns = [name for p in self.read for name, _ in partials.columns_of(p)]
         return {"rows": "s.rows", "left_out": left_out} | {name: f's."{name}"' for name in columns}
 
     def own(self) -> str:
@@ -281,7 +291,8 @@ class BucketStatement:
         values = self._of_slot()
         row = self.row("s.device_id", self.bucket("s.slot"), values)
         # An hour may hold nothing of what is asked for.
-        any_of_it = f"s.rows > 0 OR {values['left_out']} > 0"
+        states = [f's."{p.name}_count" > 0' for p in self.stitched]
+        any_of_it = " OR ".join(["s.rows > 0", f"{values['left_out']} > 0", *states])
         return f"{row} FROM parts s {self.stood('s', self.hour('s.slot'))} WHERE {any_of_it}"
 
 

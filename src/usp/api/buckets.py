@@ -59,7 +59,7 @@ async def buckets(query: BucketQuery, database: Database, *, spatial: bool) -> S
         )
     _check_horizon(query, raw_from)
     everywhere = not moving and not any(device.until for device in devices)
-    edges = _told(query, len(devices)) if everywhere else query.edges
+    edges = _told(query, devices) if everywhere else query.edges
     return _selection(query, BucketStatement(query, edges, devices, rolled, moving=moving), spatial=spatial)
 
 
@@ -117,15 +117,16 @@ def _check_horizon(query: BucketQuery, raw_from: datetime) -> None:
         )
 
 
-def _told(query: BucketQuery, devices: int) -> Sequence[datetime]:
+def _told(query: BucketQuery, devices: Sequence[Reporting]) -> Sequence[datetime]:
     """The edges of the buckets of this page. Where each has a row for each device, that is as many as fill it."""
     edges, page = query.edges, query.page
     if page.after is not None and page.after[0] is not None:
         time = page.after[0]
         edges = edges[: bisect_right(edges, time) + 1] if page.descending else edges[max(bisect_left(edges, time), 0) :]
-    if page.limit is None or query.by is By.SITE:
+    if page.limit is None:
         return edges
-    rows = 1 if query.by is By.ALL else max(devices, 1)
+    keys = {By.DEVICE: devices, By.SITE: {d.site for d in devices}, By.ALL: ()}
+    rows = max(len(keys[query.by]), 1)
     # One more for what is left of the first, and one that tells whether there is a next page.
     count = -(-(page.limit + 1) // rows) + 2
     return edges[-count:] if page.descending else edges[:count]
