@@ -90,6 +90,9 @@ async def test_prometheus_gets_the_same_figures(client: httpx.AsyncClient, count
     assert of(found, "usp_delay_seconds_bucket", dataset="air_quality", le="1.0") == 50
     assert of(found, "usp_delay_seconds_bucket", dataset="air_quality", le="3600.0") == 90
     assert of(found, "usp_delay_seconds_bucket", dataset="air_quality", le="+Inf") == 100
+    # Nobody has rolled up anything, and how much waits for it is for operators.
+    assert of(found, "usp_rolled_up_timestamp_seconds", dataset="air_quality") == 946_684_800
+    assert of(found, "usp_rollup_marks", dataset="air_quality") is None
     assert of(found, "usp_last_event_timestamp_seconds", dataset="air_quality") == counted.at(59.5).timestamp()
     assert of(found, "usp_database_up") == 1
 

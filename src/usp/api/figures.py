@@ -46,6 +46,13 @@ _DELAYS = """
     WHERE what = 'delay' AND minute > now() - interval '1 hour' GROUP BY 1, 2 ORDER BY 1, 2
 """
 
+# Up to when hours are rolled up; what an import has marked may be much, and is not counted to its end.
+_ROLLUP = """
+    SELECT r.dataset, r.rolled, (SELECT count(*) FROM (
+        SELECT FROM usp.rollup_mark m WHERE m.dataset = r.dataset LIMIT 100000
+    ) m) AS marks FROM usp.rollup r
+"""
+
 _WORKERS = """
     SELECT slot, started_at, heartbeat_at, in_flight, connected,
         heartbeat_at > now() - $1::float8 * interval '1 second' AS alive
@@ -125,6 +132,8 @@ class Figures:
     devices: list[Row]
     #: device, kind, last_time: for operators only
     silent: list[Row]
+    #: dataset, rolled, marks: the latter for operators only
+    rollup: list[Row]
 
     @property
     def in_flight(self) -> int:
@@ -171,4 +180,5 @@ async def _figures(connection: Connection) -> Figures:
         last_events=await connection.fetch(_LAST_EVENTS),
         devices=await connection.fetch(_DEVICES),
         silent=await connection.fetch(_SILENT),
+        rollup=await connection.fetch(_ROLLUP),
     )

@@ -64,6 +64,26 @@ def _families(figures: Figures, seen: Visibility) -> Iterator[Metric]:
     yield _devices(figures, seen)
     yield _last_events(figures, sorted(shown), seen)
     yield _delays(figures, sorted(shown))
+    yield from _rollup(figures, shown, seen)
+
+
+def _rollup(figures: Figures, shown: list[str], seen: Visibility) -> Iterator[Metric]:
+    until = GaugeMetricFamily(
+        "usp_rolled_up_timestamp_seconds",
+        "Until when hours are rolled up; what is later is read raw.",
+        labels=["dataset"],
+    )
+    marks = GaugeMetricFamily(
+        "usp_rollup_marks", "Marks of hours that wait to be rolled up again, 100,000 at most.", labels=["dataset"]
+    )
+    for row in figures.rollup:
+        if row["dataset"] in shown:
+            until.add_metric([row["dataset"]], row["rolled"].timestamp())
+            marks.add_metric([row["dataset"]], row["marks"])
+    yield until
+    # Hidden devices have a share in it.
+    if seen is Visibility.OPS:
+        yield marks
 
 
 def _counter(name: str, text: str, labels: dict[str, str], kinds: list[str], rows: Iterable[Row]) -> Metric:
