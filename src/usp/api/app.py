@@ -23,7 +23,7 @@ from usp.api.middleware import Conditional, Gzip, HeadAndCache, OpenToPages
 from usp.api.rates import LimitRates
 from usp.api.replays import Operations
 from usp.api.requests import CountRequests, Requests
-from usp.api.routes import datasets, devices, health, readings, rejections
+from usp.api.routes import datasets, devices, health, readings, rejections, stream
 from usp.db import WRITER_ROLE
 from usp.models.rate import parse_rate
 from usp.settings import Settings
@@ -82,7 +82,10 @@ def create_app(settings: Settings, *, operations: Operations | None = None) -> F
     )
     app.state.readers, app.state.operations, app.state.replays = readers, tables, operations
     app.state.tokens, app.state.board, app.state.requests = Tokens(tables), FigureBoard(tables), Requests()
-    routers = [*(module.router for module in (datasets, readings, devices, health, rejections)), health.metrics_router]
+    routers = [
+        *(module.router for module in (datasets, readings, devices, stream, health, rejections)),
+        health.metrics_router,
+    ]
     for router in routers:
         app.include_router(router)
     #: As templates; a wrong address is compared with them.

@@ -140,6 +140,29 @@ _OF_REJECTIONS = {
 }
 
 
+_LAST_EVENT_ID: Spec = {
+    "name": "Last-Event-ID",
+    "in": "header",
+    "required": False,
+    "description": "The `id` heard last. It belongs to the same question; to another, everything is told anew.",
+    "schema": _TEXT | {"examples": [examples.EVENT_ID]},
+}
+#: The same names, where they are about the stream.
+_OF_STREAM = {
+    "dataset": Parameter(
+        "Datasets, by comma. Without it, all.",
+        f"{examples.DATASET},parking",
+        _listed("|".join(params.OPEN_DATASETS)),
+    ),
+    "site": Parameter("Sites, by comma, where devices stand now.", examples.SITE, _listed(_NAME)),
+    "properties": Parameter(
+        "Properties, by comma. A dataset that has none of them is left out. Without it, all.",
+        "pm2_5,occupied",
+        _listed("[a-z0-9_]+"),
+    ),
+}
+
+
 def described(what: str, names: tuple[str, ...], path: str = "", *, needs: str = "") -> Spec:
     """What the documentation of a route is made of: the parameter in its path, and the scope that it needs."""
     extra: Spec = {
@@ -177,6 +200,8 @@ def _made(app: FastAPI, now: datetime) -> Spec:
             operation["parameters"] = [
                 _in_path(name) if f"{{{name}}}" in path else _in_query(name, names, now, path) for name in names
             ]
+            if path == "/v1/stream":
+                operation["parameters"].append(_LAST_EVENT_ID)
             operation["responses"].pop("422", None)
             if "401" in operation["responses"]:
                 # With nothing, or with a token; or not without.
@@ -198,7 +223,8 @@ def _in_path(name: str) -> Spec:
 
 
 def _in_query(name: str, together: list[str], now: datetime, path: str) -> Spec:
-    parameter = (_PARAMETERS | _OF_REJECTIONS if "/rejections" in path else _PARAMETERS)[name]
+    own = _OF_REJECTIONS if "/rejections" in path else _OF_STREAM if path == "/v1/stream" else {}
+    parameter = (_PARAMETERS | own)[name]
     spec = {"name": name, "in": "query", "required": False, "description": parameter.description}
     window = TimeWindow(now - timedelta(hours=1), now)
     example, schema = parameter.example, parameter.schema

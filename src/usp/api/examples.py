@@ -241,6 +241,15 @@ NDJSON = {
     )
 }
 
+EVENT_ID = "3a9c0d51e7-b04f77a2c9-70411"
+#: What an address tells as events.
+EVENTS = {
+    "stream": "retry: 3000\n\nevent: reset\ndata: {}\n\n"
+    f"event: state\ndata: {json.dumps({'dataset': DATASET, **JSON['latest']['data'][0]})}\n\n"
+    f'event: live\ndata: {{"resumed": false}}\nid: {EVENT_ID}\n\n'
+    f"event: gone\ndata: {json.dumps({'dataset': DATASET, 'device': DEVICE})}\nid: {EVENT_ID}\n\n"
+}
+
 CSV = {
     "readings": f"time,device,site,lon,lat,pm2_5,no2,flags\n{_TIME},{DEVICE},{SITE},9.2121,45.4466,12.1,31,\n",
     "latest": "device,time,site,lon,lat,pm2_5,pm2_5_time,no2,no2_time,flags\n"

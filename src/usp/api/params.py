@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta, tzinfo
 
 from usp.api import values
+from usp.api.live_question import Question
 from usp.api.paging import DEFAULT_LIMIT, MAX_LIMIT, parse_name_cursor, parse_reading_cursor, unbound
 from usp.api.problems import NothingThere, UnknownName, nearest, shown
 from usp.errors import QueryError
@@ -18,6 +19,7 @@ PAGE = ("limit", "cursor", "format")
 #: What each address understands.
 READINGS = ("from", "to", *PLACE, "where", "properties", "bucket", "by", "tz", "order", *PAGE)
 LATEST = (*PLACE, "where", "properties", *PAGE)
+STREAM = ("dataset", *PLACE, "properties")
 DEVICES = (*PLACE, *PAGE)
 SITES = ("site", "bbox", "near", *PAGE)
 DOCUMENT = ("format",)
@@ -29,7 +31,7 @@ REJECTIONS = (*CHOICE, "state", *PAGE)
 REJECTION_STATS = ("by", "limit", "format")
 
 #: Lists by comma.
-_LISTS = ("device", "site", "kind", "category", "where", "properties")
+_LISTS = ("dataset", "device", "site", "kind", "category", "where", "properties")
 
 DEFAULT_SPAN = timedelta(hours=24)
 #: Before that, time zones have offsets to the second, and the first moment of all is PostgreSQL's -infinity.
@@ -123,6 +125,22 @@ def latest_query(texts: Texts, dataset: Dataset, *, paged: bool, seen: Visibilit
         where=_where(texts, dataset, seen),
         page=name_page(texts, paged=paged),
     )
+
+
+def stream_question(texts: Texts, seen: Visibility = Visibility.OPEN) -> Question:
+    """Newest values of datasets; properties are taken from each dataset that has them, and others left out."""
+    known = visible_datasets(seen)
+    names = values.known_words("dataset", texts["dataset"], known) if "dataset" in texts else tuple(known)
+    shown_of: dict[str, frozenset[str] | None] = dict.fromkeys(names)
+    if "properties" in texts:
+        asked = values.known_words(
+            "properties",
+            texts["properties"],
+            dict.fromkeys(p.name for name in names for p in known[name].visible(seen)),
+        )
+        of_each = {name: frozenset(asked) & {p.name for p in known[name].visible(seen)} for name in names}
+        shown_of = {name: chosen for name, chosen in of_each.items() if chosen}
+    return Question(tuple(shown_of.items()), places(texts), seen)
 
 
 def name_page(texts: Texts, *, paged: bool) -> Page:
