@@ -121,6 +121,8 @@ async def test_every_example_of_the_documentation_works(client: httpx.AsyncClien
     for path, methods in document["paths"].items():
         if path.startswith("/v1/ops/"):
             continue  # for holders of a token: test_api_rejections
+        if path == "/v1/stream":
+            continue  # never ends: test_stream
         parameters = methods["get"]["parameters"]
         address = path
         together: dict[str, Any] = {}

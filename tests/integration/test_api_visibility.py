@@ -166,6 +166,8 @@ async def everything(client: httpx.AsyncClient, headers: dict[str, str]) -> dict
     names = {"dataset": list(DATASETS), "device": list(DEVICES), "site": list(SITES), "rejection": ["1"]}
     addresses = ["/", "/docs", "/openapi.json", "/metrics", "/v1/devices/lamp-hidden-2", "/v1/datasets/device_healt"]
     for path, operations in document["paths"].items():
+        if path == "/v1/stream":
+            continue  # never ends: test_stream
         if list(operations) == ["post"]:
             answer = await client.post(path, headers=headers, json={})
             assert answer.status_code in {401, 403, 501}, "without operations nothing is done"

@@ -79,8 +79,7 @@ async def latest(query: LatestQuery, database: Database) -> Selection:
         SELECT r.device, r.asked_time AS time, l.site, l.lon, l.lat, {_newest_columns(dataset, properties)}
         FROM (
             SELECT r.*, greatest({times}) AS asked_time
-            FROM {dataset.name}_latest r JOIN device d ON d.id = r.device_id
-            WHERE coalesce(d.retired_at > now(), true) AND {" AND ".join(conditions)}
+            FROM {dataset.name}_latest r WHERE coalesce(r.retired_at > now(), true) AND {" AND ".join(conditions)}
             ORDER BY r.device LIMIT ${len(arguments.values) + 1}::bigint
         ) r
         LEFT JOIN placed l ON l.device_id = r.device_id AND l.valid @> now()

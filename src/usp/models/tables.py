@@ -429,7 +429,7 @@ def latest_view(dataset: Dataset, schema: str) -> str:
     columns = ["r.device AS device_id", "d.name AS device", f"greatest({newest}) AS time"]
     columns += [f"r.{p.name}{suffix}" for p in shown for suffix in suffixes]
     # PostgreSQL's own mark costs the writer nothing, and no row restored from a dump carries one of another server.
-    columns += ["r.xmin::text::bigint AS changed"]
+    columns += ["r.xmin::text::bigint AS changed", "d.retired_at"]
     return _view(dataset, schema, f"{dataset.name}_latest", columns)
 
 
