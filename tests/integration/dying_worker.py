@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 import asyncpg
-from asyncpg.transaction import Transaction
 
 from usp import cli
 from usp.ingest import housekeeping
@@ -119,7 +118,7 @@ STEPS: dict[str, tuple[Callable[[Any, str, Callable[[], None]], None], Any, str]
     "received": (_after, Worker, "_deliver"),
     "normalising": (_before, Pipeline, "process"),
     "copied": (_after, asyncpg.Connection, "copy_records_to_table"),
-    "before_commit": (_before, Transaction, "__aexit__"),
+    "before_commit": (_after, Writer, "_write_counts"),
     "committed": (_after, Writer, "commit"),
     "acknowledged": (_after, MqttSource, "acknowledge"),
 }

@@ -38,6 +38,9 @@ LISTS = [
     ),
     "/v1/sites/corso-lodi",
 ]
+#: Datasets in which everything is asked, and what is asked in all.
+DEEP = ("air_quality", "charging", "device_health")
+SHALLOW = {"properties", "where", "from", "bucket"}
 #: Names of hidden devices and sites, the hidden dataset and its properties, and a hidden property.
 TRACES = re.compile(r"hidden|lamp-ops|secret|device_health|rssi|battery|frame_counter|\bsoc\b|soc_time")
 
@@ -177,7 +180,9 @@ async def everything(client: httpx.AsyncClient, headers: dict[str, str]) -> dict
         filled = [path.replace(found[0], name) for name in names[found[1]]] if found else [path]
         known = {parameter["name"] for parameter in operations["get"]["parameters"]}
         for address in filled:
-            addresses += [f"{address}{query}" for query in _queries(known)]
+            # Names and places are understood in one way for all datasets.
+            deep = "/datasets/" not in address or any(f"/{name}" in address for name in DEEP)
+            addresses += [f"{address}{query}" for query in _queries(known if deep else known & SHALLOW)]
     answers = {}
     for address in addresses:
         response = await client.get(address, headers=headers)

@@ -265,7 +265,7 @@ def same(answer: list[dict[str, Any]], expected: list[dict[str, Any]]) -> bool:
 @given(st.integers(0, 2**32))
 # A smaller number is no smaller story: there is nothing to shrink.
 @settings(
-    max_examples=12,
+    max_examples=8,
     deadline=None,
     derandomize=True,
     phases=[Phase.explicit, Phase.generate],
