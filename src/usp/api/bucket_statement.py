@@ -10,15 +10,13 @@ from datetime import datetime, timedelta
 from functools import cached_property
 
 from usp.api import statistics
-from usp.api.places import placed
+from usp.api.places import where_it_counts
 from usp.api.selection import Arguments
 from usp.models import partials
 from usp.models.bucket import By, Width
 from usp.models.dataset import Aggregation
-from usp.models.edges import EPOCH, FIXED, HOUR
+from usp.models.edges import EPOCH, FIXED, HOUR, full_hour
 from usp.models.query import BucketQuery
-
-_ANY_ZONE = "'UTC'"
 
 
 @dataclass(frozen=True)
@@ -104,14 +102,14 @@ class BucketStatement:
     @cached_property
     def hours_before(self) -> str:
         """Up to where what lies before the first bucket may be read from partials."""
-        return self._time(min(_floor(self._edges[0]), self._rolled))
+        return self._time(min(full_hour(self._edges[0]), self._rolled))
 
     def _divide(self, start: datetime, end: datetime, rolled: datetime) -> None:
         """Tell the hours that are read from partials, as a condition on `hour`, from the times of raw rows.
 
         A register's reading at the very end still belongs to the window, so the hour that begins there is looked at.
         """
-        first, last = _floor(start + HOUR - timedelta(microseconds=1)), min(_floor(end), rolled)
+        first, last = full_hour(start + HOUR - timedelta(microseconds=1)), min(full_hour(end), rolled)
         at_end = any(p.aggregation is Aggregation.COUNTER for p in self.stitched)
         before = "<=" if at_end else "<"
         if FIXED.get(self.query.width, HOUR) < HOUR or last <= first:
@@ -141,7 +139,7 @@ class BucketStatement:
     @staticmethod
     def hour(time: str) -> str:
         """The hour of UTC in which a time lies."""
-        return f"date_trunc('hour', {time}, {_ANY_ZONE})"
+        return f"date_trunc('hour', {time}, 'UTC')"
 
     def stood(self, table: str, hour: str) -> str:
         """The join to where a device stood at the start of an hour, if that matters, or stands anyway."""
@@ -153,9 +151,10 @@ class BucketStatement:
         """The columns of a row that is added up."""
         site = "l.site" if self.query.by is By.SITE else "NULL::text"
         listed = [f"{device} AS device_id", f"{bucket} AS b", f"{site} AS site"]
-        listed += [f'({values.get(name, "NULL")})::{type_} AS "{name}"' for name, type_ in self.summed()]
+        listed += [f'({values.get(name, "NULL")})::{type_} AS "{name}"' for name, type_ in self.summed]
         return f"SELECT {', '.join(listed)}"
 
+    @cached_property
     def summed(self) -> list[tuple[str, str]]:
         """What is added up: the parts that any statistic takes, and their types."""
         taken = [sql for asked in self.query.asked for sql in statistics.finished(asked, self.sums)]
@@ -243,42 +242,46 @@ class BucketStatement:
 
     def grid(self) -> str:
         """Every device in every bucket, with the seconds that have gone by in it."""
-        values, joins, devices = {"seconds": "e.seconds"}, [], "devs"
+        values, joins, devices = {"seconds": self._gone()}, [], "devs"
         counters = [p for p in self.stitched if p.aggregation is Aggregation.COUNTER]
-        if self.moving or self.any_retired:
-            starts, ends = ['e."start"'], ['e."end"', "now()", "d.until"]
-            if self.moving:
-                joins.append('JOIN placed l ON l.device_id = d.device_id AND l.valid && tstzrange(e."start", e."end")')
-                starts.append("lower(l.valid)")
-                ends.append("upper(l.valid)")
-            gone = f"date_part('epoch', least({', '.join(ends)}) - greatest({', '.join(starts)}))"
-            values["seconds"] = f"greatest({gone}, 0)"
-        elif self.query.by is not By.DEVICE and not counters:
+        if self.moving:
+            joins.append('JOIN placed l ON l.device_id = d.device_id AND l.valid && tstzrange(e."start", e."end")')
+        else:
+            joins.append(self.stood("d", ""))
+        if not self.moving and not self.any_retired and self.query.by is not By.DEVICE and not counters:
             # One stands for all of its site.
             devices = "(SELECT min(device_id) AS device_id, count(*) AS n FROM devs GROUP BY site, interval)"
             values["seconds"] = "e.seconds * d.n"
-        if self.query.by is By.SITE and not self.moving:
-            joins.append("JOIN devs l ON l.device_id = d.device_id")
         for prop in counters:
             # From its first reading ever on there is a register to compare with, and no step is no increase.
             since = f'"since_{prop.name}"'
             values[f"{prop.name}_increase"] = f'CASE WHEN {since}.since <= e."end" THEN 0 END'
             joins.append(f"LEFT JOIN {since} ON {since}.device_id = d.device_id")
-        served = ' WHERE coalesce(e."start" < d.until, true)' if self.any_retired else ""
-        return f"{self.row('d.device_id', 'e.b', values)} FROM {devices} d CROSS JOIN edges e {' '.join(joins)}{served}"
+        row = self.row("d.device_id", "e.b", values)
+        return f"{row} FROM {devices} d CROSS JOIN edges e {' '.join(joins)} {self._served}"
+
+    def _gone(self) -> str:
+        """The seconds of bucket `e` that have gone by for device `d`, where it stood at `l` if that matters."""
+        if not self.moving and not self.any_retired:
+            return "e.seconds"
+        starts, ends = ['e."start"'], ['e."end"', "now()", "d.until"]
+        if self.moving:
+            starts.append("lower(l.valid)")
+            ends.append("upper(l.valid)")
+        return f"greatest(date_part('epoch', least({', '.join(ends)}) - greatest({', '.join(starts)})), 0)"
+
+    @property
+    def _served(self) -> str:
+        """The condition that device `d` was in service in bucket `e`."""
+        return 'WHERE coalesce(e."start" < d.until, true)' if self.any_retired else ""
 
     def joined(self) -> str:
         """Every device in every bucket with its only slot, where nothing has to be added up."""
-        seconds, served = "e.seconds", ""
-        if self.any_retired:
-            gone = 'date_part(\'epoch\', least(e."end", now(), d.until) - e."start")'
-            seconds = f"greatest({gone}, 0)"
-            served = ' WHERE coalesce(e."start" < d.until, true)'
         listed = [f'{sql} AS "{name}"' for name, sql in self._of_slot().items()]
         return (
-            f"SELECT d.device_id, e.b, {self.interval} AS interval, {seconds} AS seconds, {', '.join(listed)} "
-            'FROM devs d CROSS JOIN edges e LEFT JOIN parts s ON s.device_id = d.device_id AND s.slot = e."start"'
-            + served
+            f"SELECT d.device_id, e.b, {self.interval} AS interval, {self._gone()} AS seconds, {', '.join(listed)} "
+            'FROM devs d CROSS JOIN edges e LEFT JOIN parts s ON s.device_id = d.device_id AND s.slot = e."start" '
+            + self._served
         )
 
     def _of_slot(self) -> dict[str, str]:
@@ -294,13 +297,3 @@ class BucketStatement:
         states = [f's."{p.name}_count" > 0' for p in self.stitched]
         any_of_it = " OR ".join(["s.rows > 0", f"{values['left_out']} > 0", *states])
         return f"{row} FROM parts s {self.stood('s', self.hour('s.slot'))} WHERE {any_of_it}"
-
-
-def where_it_counts(query: BucketQuery, arguments: Arguments) -> str:
-    """The condition on a placement `l`: where it is asked for, and by site at one."""
-    at_site = "l.site IS NOT NULL" if query.by is By.SITE else "true"
-    return f"{at_site} AND {placed(query.places, arguments) or 'true'}"
-
-
-def _floor(at: datetime) -> datetime:
-    return at.replace(minute=0, second=0, microsecond=0)

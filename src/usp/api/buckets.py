@@ -11,10 +11,10 @@ from datetime import datetime
 from functools import partial
 
 from usp.api import statistics, stitching
-from usp.api.bucket_statement import BucketStatement, Reporting, where_it_counts
+from usp.api.bucket_statement import BucketStatement, Reporting
 from usp.api.database import Database
 from usp.api.paging import bucket_cursor
-from usp.api.places import device_ids
+from usp.api.places import device_ids, where_it_counts
 from usp.api.selection import Arguments, Column, ColumnType, Selection, about
 from usp.db import Connection
 from usp.errors import QueryError

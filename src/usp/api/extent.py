@@ -6,11 +6,10 @@ from datetime import UTC, datetime, timedelta
 from usp.api.database import Database
 from usp.db import Connection
 from usp.models.dataset import Dataset
+from usp.models.tables import CHUNK
 
 #: Nothing older is ever taken in.
 _EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
-#: A chunk of the hypertable: within it a scan is as good as a search.
-_CHUNK = timedelta(days=7)
 #: The first reading hardly ever changes, and looking for it takes a dozen steps.
 _KEEP_S = 60.0
 
@@ -54,10 +53,10 @@ async def _search(connection: Connection, name: str, last: datetime) -> datetime
 
 
 async def _halve(connection: Connection, view: str, column: str, end: datetime) -> datetime | None:
-    """Halve the time in which the first row lies until it is within a chunk."""
+    """Halve the time in which the first row lies until it is within a chunk: there a scan is as good as a search."""
     rows = f"{view} WHERE {column} >= $1 AND {column} < $2"
     low, high = _EPOCH, end
-    while high - low > _CHUNK:
+    while high - low > CHUNK:
         middle = low + (high - low) / 2
         if await connection.fetchval(f"SELECT EXISTS (SELECT FROM {rows})", low, middle):
             high = middle

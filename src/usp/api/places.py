@@ -5,8 +5,9 @@ from collections.abc import Iterable
 from usp.api.problems import UnknownName, nearest, shown
 from usp.api.selection import Arguments
 from usp.db import Connection
+from usp.models.bucket import By
 from usp.models.device import IDENTIFIER
-from usp.models.query import EARTH_RADIUS_M, BBox, Near, Places, TimeWindow
+from usp.models.query import EARTH_RADIUS_M, BBox, BucketQuery, Near, Places, TimeWindow
 
 #: A parent stands for its children, and theirs: a charging station for its points and their connectors.
 _WITH_CHILDREN = """
@@ -51,6 +52,12 @@ def placed(places: Places, arguments: Arguments) -> str:
     if places.near is not None:
         conditions.append(close(places.near, "l", arguments))
     return " AND ".join(conditions)
+
+
+def where_it_counts(query: BucketQuery, arguments: Arguments) -> str:
+    """The condition on a placement `l`: where it is asked for, and by site at one."""
+    at_site = "l.site IS NOT NULL" if query.by is By.SITE else "true"
+    return f"{at_site} AND {placed(query.places, arguments) or 'true'}"
 
 
 def inside(box: BBox, table: str, arguments: Arguments) -> str:

@@ -18,7 +18,7 @@ from usp.errors import QueryError
 from usp.models.bucket import Asked, Statistic, Width
 from usp.models.dataset import FLAG_WORDS, ROW_FLAG_NAMES, Dataset, Property, RowFlag
 from usp.models.datasets import DATASETS
-from usp.models.edges import HOUR, edges
+from usp.models.edges import HOUR, edges, full_hour
 from usp.models.query import Places, TimeWindow
 
 Document = dict[str, Any]
@@ -60,7 +60,7 @@ def window(texts: params.Texts, now: datetime) -> TimeWindow:
             parameter="from",
         )
     hours = edges(Width.HOUR, asked, ZoneInfo("UTC"))
-    present = now.replace(minute=0, second=0, microsecond=0) + HOUR
+    present = full_hour(now) + HOUR
     return TimeWindow(hours[0], max(min(hours[-1], present), hours[1]))
 
 

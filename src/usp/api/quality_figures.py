@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any
 
 from usp.api.bucket_statement import BucketStatement, Reporting
-from usp.api.buckets import PLANNER, buckets
+from usp.api.buckets import buckets
 from usp.api.database import Database
 from usp.api.figures import INTERVALS, LEAST_S
 from usp.api.places import placements
@@ -85,7 +85,7 @@ async def whole(dataset: Dataset, asked: Sequence[Asked], window: TimeWindow, pl
     )
     selection = await buckets(query, by, spatial=False)
     async with by.connection() as connection, connection.transaction(readonly=True):
-        await connection.execute(PLANNER)
+        await connection.execute(selection.planner)
         return await connection.fetch(selection.sql, *selection.values, None)
 
 

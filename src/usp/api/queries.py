@@ -98,12 +98,11 @@ async def latest(query: LatestQuery, database: Database) -> Selection:
     )
 
 
-def _reading_conditions(query: ReadingQuery, ids: list[int] | None, arguments: Arguments) -> list[str]:
+def _reading_conditions(query: ReadingQuery, ids: list[int], arguments: Arguments) -> list[str]:
     start, end = (arguments.add(at, "timestamptz") for at in (query.window.start, query.window.end))
     conditions = [f"r.time >= {start}", f"r.time < {end}", _any_value(query.properties)]
-    if ids is not None:
-        conditions.append(f"r.device_id = ANY({arguments.add(ids, 'int[]')})")
-    if query.places.sites or query.places.bbox or query.places.near:
+    conditions.append(f"r.device_id = ANY({arguments.add(ids, 'int[]')})")
+    if query.places.placed:
         conditions.append("EXISTS (SELECT FROM placed l WHERE l.device_id = r.device_id AND l.valid @> r.time)")
     conditions += _where(query.where, arguments)
     if query.page.after is not None:

@@ -1,12 +1,8 @@
 """Marks: hours of devices that have been rolled up, or are about to be, and into which a batch has written."""
 
-from datetime import UTC, datetime, timedelta
-
 from usp.db import Connection
 from usp.ingest.batch import Batch
-
-_HOUR = timedelta(hours=1)
-_EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
+from usp.models.edges import full_hour
 
 
 async def mark(connection: Connection, batch: Batch) -> None:
@@ -21,13 +17,9 @@ async def mark(connection: Connection, batch: Batch) -> None:
         (name, device, hour)
         for name, limit in announced
         if oldest[name] < limit
-        for device, hour in sorted({(row[1], _hour(row[0])) for row in batch.rows[name].rows if row[0] < limit})
+        for device, hour in sorted({(row[1], full_hour(row[0])) for row in batch.rows[name].rows if row[0] < limit})
     ]
     if marks:
         await connection.copy_records_to_table(
             "rollup_mark", schema_name="usp", records=marks, columns=["dataset", "device", "hour"]
         )
-
-
-def _hour(time: datetime) -> datetime:
-    return time - (time - _EPOCH) % _HOUR

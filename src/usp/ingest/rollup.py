@@ -17,6 +17,7 @@ from usp.ingest.retention import Retirement
 from usp.models import partials
 from usp.models.dataset import Dataset
 from usp.models.datasets import DATASETS
+from usp.models.edges import HOUR, full_hour
 
 log = structlog.get_logger()
 
@@ -34,7 +35,6 @@ _LONGEST = 168
 #: In one round of one dataset; then others have their turn.
 _PIECES = 40
 
-_HOUR = timedelta(hours=1)
 _PATIENCE_S = 600.0
 
 # Between the chunks there is nothing to roll up.
@@ -145,7 +145,7 @@ async def roll_up(connection: Connection, until: datetime | None = None) -> int:
 
     `until` goes over the clock. Only one may do this at a time.
     """
-    hour = (datetime.now(UTC) - LAG if until is None else until).replace(minute=0, second=0, microsecond=0)
+    hour = full_hour(datetime.now(UTC) - LAG if until is None else until)
     await connection.execute("UPDATE usp.rollup SET announced = $1 WHERE announced < $1", hour)
     # All who may have read less than is announced now are below this.
     barrier = await connection.fetchval("SELECT pg_snapshot_xmax(pg_current_snapshot())")
@@ -176,7 +176,7 @@ async def _piece(connection: Connection, statements: RollupStatements, barrier: 
             return None
         start = found["start"]
         hours = min(max(_DEVICE_HOURS // max(found["devices"], 1), 1), _LONGEST)
-        end = min(start + hours * _HOUR, found["announced"])
+        end = min(start + hours * HOUR, found["announced"])
         made = "INSERT 0 0"
         if start < end:
             made = await connection.execute(statements.whole_hours, start, end, timeout=_PATIENCE_S)

@@ -29,6 +29,11 @@ _LEAST_DAYS = {Width.WEEK: 7, Width.MONTH: 28, Width.YEAR: 365}
 EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
 
 
+def full_hour(at: datetime) -> datetime:
+    """The beginning of the hour in which a time lies."""
+    return at.replace(minute=0, second=0, microsecond=0)
+
+
 @dataclass(frozen=True)
 class Regular(Sequence[datetime]):
     """Edges that lie equally far apart; a year of hours is not written out."""

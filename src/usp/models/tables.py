@@ -5,6 +5,7 @@ the revisions in `migrations/` hold literal statements and never import this mod
 """
 
 from collections.abc import Iterator
+from datetime import timedelta
 from typing import Any
 
 from sqlalchemy import (
@@ -39,8 +40,8 @@ from usp.models.partials import columns_of
 SCHEMA = "usp"
 
 #: A week of a thousand devices at one reading a minute is ten million rows; its index still fits in memory.
-CHUNK = "7 days"
-HOURLY_CHUNK = "90 days"
+CHUNK = timedelta(days=7)
+HOURLY_CHUNK = timedelta(days=90)
 
 #: Each schema of views, the role that reads it, and what that role may see at most.
 READERS = {
@@ -557,8 +558,8 @@ def ddl() -> Iterator[str]:
     for name in DATASETS:
         for table_name, column, chunk in ((name, "time", CHUNK), (f"{name}_hourly", "hour", HOURLY_CHUNK)):
             yield (
-                f"SELECT create_hypertable('{SCHEMA}.{table_name}', by_range('{column}', INTERVAL '{chunk}'), "
-                "create_default_indexes => false)"
+                f"SELECT create_hypertable('{SCHEMA}.{table_name}', "
+                f"by_range('{column}', INTERVAL '{chunk.days} days'), create_default_indexes => false)"
             )
     names = ", ".join(f"('{name}')" for name in DATASETS)
     yield f"INSERT INTO {SCHEMA}.rollup (dataset) VALUES {names}"

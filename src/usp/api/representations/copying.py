@@ -10,6 +10,7 @@ from typing import Any
 from usp.api.database import Database
 from usp.api.selection import Selection
 from usp.db import Connection
+from usp.models.tables import CHUNK
 
 _CHUNKS_WAITING = 4
 #: A client that takes nothing for so long is gone; it would keep a connection and a snapshot.
@@ -24,7 +25,6 @@ _LONGEST_S = 24 * 3600.0
 _FIRST_SLICE = timedelta(days=1)
 _SHORTEST_SLICE = timedelta(seconds=1)
 #: Long slices end where a chunk of the hypertable ends, so that no chunk is read twice.
-_CHUNK = timedelta(days=7)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _SLICE_ROWS = 100_000
 _SLICE_MEMORY = "16MB"
@@ -131,14 +131,14 @@ def slices(selection: Selection) -> Generator[tuple[Any, ...], int, None]:
         step = min(max(step, _SHORTEST_SLICE), end - start)
         if selection.descending:
             cut = max(end - step, start)
-            if step >= _CHUNK:
-                cut = max(cut + (_EPOCH - cut) % _CHUNK, start)
+            if step >= CHUNK:
+                cut = max(cut + (_EPOCH - cut) % CHUNK, start)
             values[first], values[last] = cut, end
             end = cut
         else:
             cut = min(start + step, end)
-            if start + _CHUNK <= cut < end:
-                cut -= (cut - _EPOCH) % _CHUNK
+            if start + CHUNK <= cut < end:
+                cut -= (cut - _EPOCH) % CHUNK
             values[first], values[last] = start, cut
             start = cut
         rows = yield tuple(values)
