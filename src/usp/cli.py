@@ -362,8 +362,10 @@ def doctor(
 
 
 def _without_password(value: object) -> object:
-    """A URL as it may be shown to whoever looks over one's shoulder."""
-    return re.sub(r"(?<=://)([^:@/]*):.*(?=@)", r"\1:***", value) if isinstance(value, str) else value
+    """A URL or a token as it may be shown to whoever looks over one's shoulder."""
+    if not isinstance(value, str):
+        return value
+    return re.sub(r"^usp_.*", "usp_***", re.sub(r"(?<=://)([^:@/]*):.*(?=@)", r"\1:***", value))
 
 
 def main() -> None:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import secrets
 import signal
 import subprocess
 import sys
@@ -21,6 +22,7 @@ from usp.embedded import Mosquitto, Parts, Postgres, find_parts, get_parts
 from usp.embedded.process import FolderLock, bindable, end, ending_with_us, open_log, tail, write_private
 from usp.errors import SettingsError, UspError
 from usp.models.broker import MqttVersion
+from usp.models.token import PREFIX
 from usp.settings import Settings
 
 # The platform's own commands, as they would be typed after `usp`.
@@ -103,6 +105,8 @@ class Demo:
             "USP_API_PORT": str(port),
             "USP_DATA_DIR": str(self._data_dir),
         }
+        # Of this run alone: what it opens is shown in a browser on this machine and nowhere else.
+        self._environment.setdefault("USP_OPS_TOKEN", PREFIX + secrets.token_urlsafe(32))
         if self._settings.profiles_dir:
             self._environment["USP_PROFILES_DIR"] = str(self._settings.profiles_dir.absolute())
         for name in ("migrate", "registry"):
@@ -115,6 +119,7 @@ class Demo:
             self._spawn("simulators")
         facts = {"api": self._api, "broker": broker, "database": database, "pid": os.getpid()}
         write_private(self._data_dir / "run.json", json.dumps(facts) + "\n")
+        self.say("operators", f"{self._api}/ops")
         self.say("ready", f"{self._api}  (Ctrl-C ends it; logs: {self._data_dir / 'logs'})", "bold green")
 
     def watch(self, seconds: float | None) -> None:

@@ -13,6 +13,7 @@ from usp.errors import SettingsError
 from usp.models.broker import MqttVersion, parse_brokers
 from usp.models.rate import DEFAULT_RATE, OFF, parse_rate
 from usp.models.retention import parse_retention
+from usp.models.token import FORM
 
 PREFIX = "USP_"
 
@@ -52,6 +53,17 @@ class Settings(BaseSettings):
         "default=2y; 7d at least. Older ones are refused, and go by whole weeks; hourly partials stay. Without it, all "
         "stay for ever. The same for every process.",
     )
+    map_tiles: str | None = Field(
+        default=None,
+        description="Raster tiles as the map's background, https://…/{z}/{x}/{y}.png. Without it, the map draws the "
+        "streets it knows of, and browsers ask nobody but this platform.",
+    )
+    map_attribution: str = Field(default="", description="Whom the map names as the maker of the tiles.")
+    ops_token: str | None = Field(
+        default=None,
+        description="A token with the scope ops that the page /ops uses by itself in a browser on this machine. `usp "
+        "demo` makes a new one at each start; leave it unset elsewhere, and make tokens with `usp keys create`.",
+    )
     data_dir: Path = Field(default=Path(".usp"), description="Where the private parts keep their data.")
     profiles_dir: Path | None = Field(
         default=None, description="Folder of device profiles to use beside those that are shipped."
@@ -88,6 +100,26 @@ class Settings(BaseSettings):
     def _is_retention(cls, text: str | None) -> str | None:
         parse_retention(text)
         return text
+
+    @field_validator("map_tiles")
+    @classmethod
+    def _is_tiles(cls, url: str | None) -> str | None:
+        if not url:
+            return None
+        parts = urlsplit(url)
+        plain = parts.netloc and not set(parts.netloc) & set(" ;,'\"*{}@")
+        if parts.scheme not in {"https", "http"} or not plain or not all(f"{{{axis}}}" in url for axis in "zxy"):
+            raise ValueError("expected an address as https://tiles.example.org/{z}/{x}/{y}.png")
+        return url
+
+    @field_validator("ops_token")
+    @classmethod
+    def _is_token(cls, token: str | None) -> str | None:
+        if not token:
+            return None
+        if FORM.fullmatch(token) is None:
+            raise ValueError("expected usp_ and 43 letters, digits, - or _, as `usp keys create` makes them")
+        return token
 
     def require_database(self) -> str:
         """The database's URL, or an error that says how to give it."""

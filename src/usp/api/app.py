@@ -6,12 +6,12 @@ from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
 
-from fastapi import FastAPI, Request
+from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
 from fastapi.openapi.docs import get_swagger_ui_html
 from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
-from starlette.responses import RedirectResponse, Response
+from starlette.responses import Response
 from starlette.staticfiles import StaticFiles
 
 from usp.api import problems
@@ -20,6 +20,7 @@ from usp.api.database import Database
 from usp.api.document import openapi
 from usp.api.figures import FigureBoard
 from usp.api.middleware import Conditional, Gzip, HeadAndCache, OpenToPages
+from usp.api.pages import add_pages
 from usp.api.rates import LimitRates
 from usp.api.replays import Operations
 from usp.api.requests import CountRequests, Requests
@@ -81,7 +82,8 @@ def create_app(settings: Settings, *, operations: Operations | None = None) -> F
         openapi_url="/openapi.json",
     )
     app.state.readers, app.state.operations, app.state.replays = readers, tables, operations
-    app.state.tokens, app.state.board, app.state.requests = Tokens(tables), FigureBoard(tables), Requests()
+    app.state.tokens, app.state.board = Tokens(tables, settings.ops_token), FigureBoard(tables)
+    app.state.requests = Requests()
     routers = [
         *(module.router for module in (datasets, readings, devices, stream, health, rejections)),
         health.metrics_router,
@@ -91,6 +93,7 @@ def create_app(settings: Settings, *, operations: Operations | None = None) -> F
     #: As templates; a wrong address is compared with them.
     app.state.addresses = [route.path for router in routers for route in router.routes if isinstance(route, APIRoute)]
     _add_documentation(app)
+    add_pages(app, settings)
     _add_problems(app)
     _add_middleware(app, settings)
     return app
@@ -139,10 +142,6 @@ def _add_documentation(app: FastAPI) -> None:
             swagger_favicon_url="data:,",
             swagger_ui_parameters={"validatorUrl": None, "tryItOutEnabled": True},
         )
-
-    @app.get("/", include_in_schema=False)
-    async def start(_: Request) -> Response:
-        return RedirectResponse("/docs")
 
 
 def _assets() -> Path:

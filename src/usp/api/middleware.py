@@ -12,6 +12,7 @@ from starlette.middleware.gzip import DEFAULT_EXCLUDED_CONTENT_TYPES
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from usp.api.pages import OPS_TOKEN
 from usp.api.problems import METHODS, problem
 
 #: What a page may read of an answer beside its body; without being named here it sees none of them.
@@ -39,10 +40,15 @@ _ABOUT_BODY = re.compile("content-(?!location)|link$", re.IGNORECASE)
 
 
 class OpenToPages(CORSMiddleware):
-    """Any page may ask (CORS)."""
+    """Any page may ask (CORS), but not for what the operators' page of the demonstration gets without a token."""
 
     def __init__(self, app: ASGIApp) -> None:
         super().__init__(app, allow_origins=["*"], allow_methods=METHODS, allow_headers=["*"], expose_headers=EXPOSED)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on."""
+        closed = scope["type"] == "http" and scope["path"] == OPS_TOKEN
+        await (self.app if closed else super().__call__)(scope, receive, send)
 
     def preflight_response(self, request_headers: Headers) -> Response:
         """Refuse like everything else that is refused."""

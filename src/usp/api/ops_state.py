@@ -1,0 +1,71 @@
+"""The state of what the platform stands on: database, roll-ups, brokers, workers."""
+
+from collections.abc import Awaitable, Callable, Iterable
+from typing import Any
+
+import asyncpg
+
+from usp.api.figures import ROLLUP
+from usp.db import Connection
+from usp.models.datasets import DATASETS
+from usp.models.tables import DEAD_AFTER_S
+
+Document = dict[str, Any]
+
+#: What takes longer, or waits for a lock, is not told: operators look when something is wrong.
+_PATIENCE_MS = 1_000
+
+_TIMESCALE = """
+    SELECT extversion AS timescaledb, current_setting('timescaledb.license', true) AS licence
+    FROM pg_extension WHERE extname = 'timescaledb'
+"""
+_CONNECTIONS = """
+    SELECT count(*) AS used, current_setting('max_connections')::int
+        - current_setting('superuser_reserved_connections')::int
+        - coalesce(current_setting('reserved_connections', true), '0')::int AS most
+    FROM pg_stat_activity WHERE backend_type = 'client backend'
+"""
+# Roll-ups, and whatever clears away, wait for it.
+_OLDEST_WRITE = """
+    SELECT pid, application_name AS application, usename AS account,
+        round(extract(epoch FROM clock_timestamp() - xact_start), 1)::float8 AS seconds
+    FROM pg_stat_activity WHERE backend_xid IS NOT NULL AND xact_start IS NOT NULL ORDER BY xact_start LIMIT 1
+"""
+# Rows as the database last estimated them, without reading any; of a chunk never looked at nothing is known.
+_HYPERTABLES = """
+    SELECT t.relname AS table, nullif(sum(greatest(k.reltuples, 0)), 0)::bigint AS rows,
+        (pg_total_relation_size(t.oid) + coalesce(sum(pg_total_relation_size(k.oid)), 0))::bigint AS bytes,
+        count(k.oid) AS chunks
+    FROM pg_class t LEFT JOIN pg_inherits i ON i.inhparent = t.oid LEFT JOIN pg_class k ON k.oid = i.inhrelid
+    WHERE t.relnamespace = 'usp'::regnamespace AND t.relname = ANY($1) GROUP BY t.oid, 1
+    ORDER BY array_position($1, t.relname::text)
+"""
+_TABLES = [name + suffix for suffix in ("", "_hourly") for name in DATASETS]
+
+_WORKERS = """
+    SELECT slot, host, pid, started_at, heartbeat_at, in_flight, connected,
+        heartbeat_at > now() - $1::float8 * interval '1 second' AS alive
+    FROM usp.worker ORDER BY slot
+"""
+
+
+async def _timescale(connection: Connection) -> Document:
+    return dict(await connection.fetchrow(_TIMESCALE) or {})
+
+
+async def _connections(connection: Connection) -> Document:
+    return dict(await connection.fetchrow(_CONNECTIONS) or {})
+
+
+async def _oldest_write(connection: Connection) -> Document | None:
+    row = await connection.fetchrow(_OLDEST_WRITE)
+    return None if row is None else dict(row)
+
+
+async def _hypertables(connection: Connection) -> list[Document]:
+    rows = await connection.fetch(_HYPERTABLES, _TABLES)
+    return [{name: value for name, value in row.items() if value is not None} for row in rows]
+
+
+async def _size(connection: Connection) -> int:
+    return int(await connection.fetchval("SELECT pg_database_size(current_database())"))

@@ -1,0 +1,77 @@
+/** Numbers, moments and ages, as the reader's language writes them. */
+
+import { signal } from "@preact/signals";
+import { language, t } from "./i18n";
+
+/** This moment, told anew every second; what shows an age reads it. */
+export const now = signal(Date.now());
+setInterval(() => {
+  if (!document.hidden) now.value = Date.now();
+}, 1000);
+document.addEventListener("visibilitychange", () => {
+  now.value = Date.now();
+});
+
+/** A number with at most three significant digits after the first comma-free 1,000, as 12.1, 0.044, 5,210. */
+export function number(value: number): string {
+  const size = Math.abs(value);
+  const digits = size >= 100 ? 0 : size >= 10 ? 1 : 2;
+  const options = size > 0 && size < 0.1 ? { maximumSignificantDigits: 2 } : { maximumFractionDigits: digits };
+  return new Intl.NumberFormat(language.value, options).format(value);
+}
+
+/** 0.98 as 98 %. */
+export function percent(share: number): string {
+  return new Intl.NumberFormat(language.value, {
+    style: "percent",
+    maximumFractionDigits: share < 0.995 && share > 0.9 ? 1 : 0,
+  }).format(share);
+}
+
+/** 1536000 as 1.5 MB. */
+export function bytes(count: number): string {
+  const units = ["byte", "kilobyte", "megabyte", "gigabyte", "terabyte"];
+  const step = count < 1000 ? 0 : Math.min(units.length - 1, Math.floor(Math.log10(count) / 3));
+  return new Intl.NumberFormat(language.value, { style: "unit", unit: units[step], maximumFractionDigits: 1 }).format(
+    count / 1000 ** step,
+  );
+}
+
+const STEPS: [Intl.RelativeTimeFormatUnit, number][] = [
+  ["day", 86_400],
+  ["hour", 3_600],
+  ["minute", 60],
+  ["second", 1],
+];
+
+/** A length of time, as `42 s`, `5 min`, `3 h`, `12 days`. */
+export function duration(seconds: number): string {
+  const [unit, size] = STEPS.find(([, size]) => Math.abs(seconds) >= size) ?? ["second", 1];
+  const options: Intl.NumberFormatOptions = {
+    style: "unit",
+    unit,
+    unitDisplay: unit === "day" ? "long" : "short",
+    maximumFractionDigits: seconds < 10 && unit === "second" ? 1 : 0,
+  };
+  return new Intl.NumberFormat(language.value, options).format(seconds / size);
+}
+
+/** How long ago a moment was, as `42 s ago`; below five seconds `just now`. */
+export function ago(time: string | number): string {
+  const seconds = Math.max(0, (now.value - new Date(time).getTime()) / 1000);
+  return seconds < 5 ? t("age.now") : t("age.ago", { duration: duration(Math.floor(seconds)) });
+}
+
+/** A moment in the reader's own time zone, to the minute or to the second. */
+export function moment(time: string | number, style: "short" | "medium" = "short"): string {
+  return new Intl.DateTimeFormat(language.value, { dateStyle: "medium", timeStyle: style }).format(new Date(time));
+}
+
+/** Letters without accents and case, to search in. */
+export function plain(text: string): string {
+  return text
+    .normalize("NFD")
+    .replace(/\p{Diacritic}/gu, "")
+    .replaceAll("’", "'")
+    .toLowerCase();
+}

@@ -1,0 +1,239 @@
+/** What the page knows: the registry, once; the newest values, as the stream tells them. */
+
+import { computed, signal } from "@preact/signals";
+import { all, get } from "../common/api";
+import { now } from "../common/format";
+import { listen, type State } from "../common/stream";
+
+export interface Device {
+  device: string;
+  title?: string;
+  kind: string;
+  category?: string;
+  parent?: string;
+  site?: string;
+  lon?: number;
+  lat?: number;
+  approximate?: boolean;
+  /** Seconds between two readings; none where it reports changes. */
+  interval?: number;
+  retired_at?: string;
+  datasets: string[];
+}
+
+export interface Site {
+  site: string;
+  title?: string;
+  address?: string;
+  lon?: number;
+  lat?: number;
+  approximate?: boolean;
+  devices: number;
+}
+
+export interface Property {
+  name: string;
+  title: string;
+  unit?: string;
+  type: "real" | "double" | "integer" | "boolean" | "enum" | string;
+  aggregation: string;
+  range?: { min: number | null; max: number | null };
+  states?: string[];
+}
+
+export interface Dataset {
+  name: string;
+  title: string;
+  licence: string;
+  attribution: string;
+  kinds: string[];
+  interval: boolean;
+  properties: Property[];
+}
+
+/** One thing on the map: a device, or a building with the meters in it. */
+export interface Spot {
+  /** The name of the device or, of a building, of the site. */
+  id: string;
+  building: boolean;
+  /** The kind of device; of a building `energy_meter`. */
+  kind: string;
+  category: string | null;
+  title: string;
+  site: string | null;
+  lon: number;
+  lat: number;
+  devices: Device[];
+}
+
+/** Kinds that stand within buildings: their site is what the map shows. */
+const INDOORS = new Set(["energy_meter", "indoor_sensor"]);
+/** By the rule of /health/ingest: three intervals, at least a minute; the usual hold of who reports changes. */
+const INTERVALS = 3;
+const LEAST_S = 60;
+const HOLD_S = 25 * 3600;
+
+export const devices = signal<ReadonlyMap<string, Device>>(new Map());
+export const sites = signal<ReadonlyMap<string, Site>>(new Map());
+export const datasets = signal<ReadonlyMap<string, Dataset>>(new Map());
+/** Why the registry could not be read, if so. */
+export const trouble = signal<string | null>(null);
+
+/** What the operator of this platform has set for its pages. */
+export interface PageSettings {
+  /** Raster tiles as a background, `https://…/{z}/{x}/{y}.png`, with what their owner wants to be said. */
+  tiles: { url: string; attribution: string } | null;
+}
+export const settings = signal<PageSettings>({ tiles: null });
+
+const states = new Map<string, Map<string, State>>();
+/** Counts up whenever newest values have changed; what depends on them reads it. */
+export const told = signal(0);
+/** Names of devices whose newest values have changed since `takeChanged` was last called. */
+let changed = new Set<string>();
+
+/** The newest values of a device in a dataset. */
+export function newest(device: string, dataset: string): State | undefined {
+  return states.get(device)?.get(dataset);
+}
+
+/** The newest time at which a device measured anything, in ms since 1970. */
+export function heard(device: string): number | null {
+  const times = [...(states.get(device)?.values() ?? [])].map((state) => new Date(state.time).getTime());
+  return times.length === 0 ? null : Math.max(...times);
+}
+
+/** Whether a device has been silent for longer than it should be. */
+export function silent(device: Device): boolean {
+  const last = heard(device.device);
+  const limit = device.interval === undefined ? HOLD_S : Math.max(INTERVALS * device.interval, LEAST_S);
+  return last === null || now.value - last > limit * 1000;
+}
+
+/** The devices told of since the last call; for whoever draws them. */
+export function takeChanged(): ReadonlySet<string> {
+  const taken = changed;
+  changed = new Set();
+  return taken;
+}
+
+export const spots = computed<readonly Spot[]>(() => {
+  const found: Spot[] = [];
+  const buildings = new Map<string, Spot>();
+  for (const device of devices.value.values()) {
+    const site = sites.value.get(device.site ?? "");
+    if (INDOORS.has(device.kind) && site?.lon !== undefined && site.lat !== undefined) {
+      const building = buildings.get(site.site);
+      if (building === undefined) {
+        const { lon, lat } = site;
+        const title = site.title ?? site.site;
+        const spot = {
+          id: site.site,
+          building: true,
+          kind: "energy_meter",
+          category: null,
+          title,
+          site: site.site,
+          lon,
+          lat,
+          devices: [device],
+        };
+        buildings.set(site.site, spot);
+      } else building.devices.push(device);
+    } else if (device.lon !== undefined && device.lat !== undefined) {
+      found.push({
+        id: device.device,
+        building: false,
+        kind: device.kind,
+        category: device.category ?? null,
+        title: device.title ?? device.device,
+        site: device.site ?? null,
+        lon: device.lon,
+        lat: device.lat,
+        devices: [device],
+      });
+    }
+  }
+  return [...found, ...buildings.values()];
+});
+
+async function readRegistry(): Promise<void> {
+  const [listed, stood] = await Promise.all([
+    all<Device>("/v1/devices?limit=10000"),
+    all<Site>("/v1/sites?limit=10000"),
+  ]);
+  const inService = (device: Device) =>
+    device.retired_at === undefined || new Date(device.retired_at).getTime() > Date.now();
+  sites.value = new Map(stood.map((site) => [site.site, site]));
+  devices.value = new Map(listed.filter(inService).map((device) => [device.device, device]));
+}
+
+/** Read the registry, then listen. */
+export async function load(): Promise<void> {
+  try {
+    const [set, described] = await Promise.all([
+      get<PageSettings>("/pages/settings.json"),
+      get<{ data: Dataset[] }>("/v1/datasets"),
+      readRegistry(),
+    ]);
+    settings.value = set;
+    datasets.value = new Map(described.data.map((dataset) => [dataset.name, dataset]));
+    trouble.value = null;
+  } catch (error) {
+    trouble.value = error instanceof Error ? error.message : String(error);
+    setTimeout(load, 5_000);
+    return;
+  }
+  listen("/v1/stream", { reset, state, gone });
+}
+
+function reset(): void {
+  for (const device of states.keys()) changed.add(device);
+  states.clear();
+  tell();
+}
+
+function state(next: State): void {
+  const known = states.get(next.device) ?? new Map<string, State>();
+  known.set(next.dataset, next);
+  states.set(next.device, known);
+  changed.add(next.device);
+  if (!devices.value.has(next.device)) readRegistrySoon();
+  tell();
+}
+
+function gone({ device, dataset }: { device: string; dataset: string }): void {
+  states.get(device)?.delete(dataset);
+  changed.add(device);
+  if (states.get(device)?.size === 0) {
+    states.delete(device);
+    readRegistrySoon();
+  }
+  tell();
+}
+
+let telling = false;
+/** Many changes at once are one. */
+function tell(): void {
+  if (telling) return;
+  telling = true;
+  setTimeout(() => {
+    telling = false;
+    told.value += 1;
+  }, 100);
+}
+
+let reading = false;
+/** A device that is new, has moved away or is out of service. */
+function readRegistrySoon(): void {
+  if (reading) return;
+  reading = true;
+  setTimeout(async () => {
+    reading = false;
+    try {
+      await readRegistry();
+    } catch {
+      readRegistrySoon();
+    }
+  }, 2_000);
+}
