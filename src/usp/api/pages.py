@@ -9,12 +9,11 @@ from starlette.responses import FileResponse, JSONResponse, RedirectResponse, Re
 from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
-import usp.web
 from usp.api.problems import NothingThere
 from usp.settings import Settings
 
 #: What Vite makes of the sources; where it is missing, the API does without.
-BUILT = Path(usp.web.__file__).parent / "dist"
+BUILT = Path(__file__).parents[1] / "web/dist"
 #: The one answer that pages of other origins may not read (see `middleware.OpenToPages`).
 OPS_TOKEN = "/ops/token"  # noqa: S105 - an address
 
@@ -24,7 +23,10 @@ _LOCAL_NAMES = {"localhost", "127.0.0.1", "::1"}
 
 
 class _Built(StaticFiles):
-    """The built files."""
+    """The built files, which may not be there."""
+
+    async def check_config(self) -> None:
+        """A missing folder is an answer 404, no failure."""
 
     async def get_response(self, path: str, scope: Scope) -> Response:
         """A file, which browsers need not ask for again where its name says what is in it."""

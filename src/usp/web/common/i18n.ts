@@ -46,7 +46,7 @@ export function t(key: Key, values?: Values): string {
 
 /** The message of a name that the API tells, as `property.no2`; the name itself where there is none (yet). */
 export function named(
-  group: "category" | "dataset" | "flag" | "kind" | "property" | "reason" | "state",
+  group: "category" | "dataset" | "flag" | "kind" | "property" | "reason" | "state" | "unit",
   name: string,
 ): string {
   const key = `${group}.${name}`;

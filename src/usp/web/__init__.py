@@ -1,1 +1,0 @@
-"""The pages: the map at `/` and the operators' page at `/ops`; `dist` is what Vite makes of the sources beside it."""
