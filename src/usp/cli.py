@@ -107,13 +107,13 @@ def api(
     import uvicorn
 
     from usp.api.app import create_app
-    from usp.commands.replays import Replays
+    from usp.commands.operations import Administration
     from usp.log import configure_logging
 
     settings = load_settings(api_host=host, api_port=port, database_url=database_url)
     configure_logging()
     uvicorn.run(
-        create_app(settings, operations=Replays(settings)),
+        create_app(settings, operations=Administration(settings)),
         host=settings.api_host,
         port=settings.api_port,
         log_config=None,

@@ -26,6 +26,8 @@ _ONE = {
 }
 #: What is told line by line, and the body that asks for it.
 DONE = {"replay": (schemas.PROGRESS, schemas.REPLAY, examples.REPLAY)}
+#: What does something as well, and answers with a document.
+_DOES = (*DONE, "approve")
 #: What is told as events, without an end.
 TOLD = ("stream",)
 #: The same for everybody, as often as one likes: no token is looked at, nobody is counted.
@@ -75,7 +77,7 @@ _OF_STATUS = {
 
 def responses(what: str, *, path: str, needs: str) -> Spec:
     """All that the operation `what` may answer; `path` is the parameter in its path, `needs` the scope it needs."""
-    does, free = what in DONE, what in FREE
+    does, free = what in _DOES, what in FREE
     left_out = {"304": does or what in TOLD, "404": not path, "403": not needs, "406": does, "401": free, "429": free}
     left_out |= {"409": not does, "501": not does, "503": what == "live"}
     rate = () if free else _RATE
@@ -92,7 +94,7 @@ def responses(what: str, *, path: str, needs: str) -> Spec:
 
 
 def _of_ok(what: str) -> tuple[str, ...]:
-    if what in DONE or what in TOLD:
+    if what in _DOES or what in TOLD:
         return _ALWAYS
     return (*_ALWAYS, "ETag", "Link", "Content-Disposition") if what in _ROWS else (*_ALWAYS, "ETag", "Link")
 

@@ -24,7 +24,7 @@ from usp.api.pages import add_pages
 from usp.api.rates import LimitRates
 from usp.api.replays import Operations
 from usp.api.requests import CountRequests, Requests
-from usp.api.routes import datasets, devices, health, readings, rejections, stream
+from usp.api.routes import datasets, devices, health, ops, readings, rejections, stream
 from usp.db import WRITER_ROLE
 from usp.models.rate import parse_rate
 from usp.settings import Settings
@@ -85,7 +85,7 @@ def create_app(settings: Settings, *, operations: Operations | None = None) -> F
     app.state.tokens, app.state.board = Tokens(tables, settings.ops_token), FigureBoard(tables)
     app.state.requests = Requests()
     routers = [
-        *(module.router for module in (datasets, readings, devices, stream, health, rejections)),
+        *(module.router for module in (datasets, readings, devices, stream, health, rejections, ops)),
         health.metrics_router,
     ]
     for router in routers:

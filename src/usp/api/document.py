@@ -9,7 +9,9 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from starlette.responses import Response
 
-from usp.api import answers, examples, params, schemas
+from usp.api import answers, examples, ops_document, params, schemas
+from usp.api.ops_candidates import DEFAULT_CANDIDATES, MAX_CANDIDATES
+from usp.api.ops_minutes import DEFAULT_MINUTES, MOST_MINUTES
 from usp.api.paging import DEFAULT_LIMIT, MAX_LIMIT, bound, name_cursor, reading_cursor, rejection_cursor
 from usp.api.rejections import BY, DEFAULT_ROWS, MAX_ROWS
 from usp.api.representations import FORMATS
@@ -140,6 +142,22 @@ _OF_REJECTIONS = {
 }
 
 
+#: The same names, where operators look at how things are.
+_OF_OPERATIONS = {
+    "minutes": Parameter(
+        f"Over how many minutes, {DEFAULT_MINUTES} unless given.",
+        10,
+        {"type": "integer", "minimum": 1, "maximum": MOST_MINUTES},
+    ),
+}
+_OF_CANDIDATES = {
+    "limit": Parameter(
+        f"How many senders, the newest first: {DEFAULT_CANDIDATES} unless given.",
+        10,
+        {"type": "integer", "minimum": 1, "maximum": MAX_CANDIDATES},
+    ),
+}
+
 _LAST_EVENT_ID: Spec = {
     "name": "Last-Event-ID",
     "in": "header",
@@ -163,6 +181,22 @@ _OF_STREAM = {
 }
 
 
+#: What is to be done -> the body that asks for it, and an example.
+_BODIES = {
+    **{what: (body, example) for what, (_, body, example) in answers.DONE.items()},
+    "approve": (ops_document.APPROVAL, ops_document.SENSOR),
+}
+
+
+#: Part of a path -> the parameters that are meant there.
+_OF_PATH = {
+    "/rejections": _OF_REJECTIONS,
+    "/candidates": _OF_CANDIDATES,
+    "/v1/ops/": _OF_OPERATIONS,
+    "/v1/stream": _OF_STREAM,
+}
+
+
 def described(what: str, names: tuple[str, ...], path: str = "", *, needs: str = "") -> Spec:
     """What the documentation of a route is made of: the parameter in its path, and the scope that it needs."""
     extra: Spec = {
@@ -170,8 +204,8 @@ def described(what: str, names: tuple[str, ...], path: str = "", *, needs: str =
         _NEEDS: needs,
         "responses": answers.responses(what, path=path, needs=needs),
     }
-    if what in answers.DONE:
-        _, body, example = answers.DONE[what]
+    if what in _BODIES:
+        body, example = _BODIES[what]
         extra["requestBody"] = {
             "required": True,
             "content": {"application/json": {"schema": body, "example": example}},
@@ -223,7 +257,7 @@ def _in_path(name: str) -> Spec:
 
 
 def _in_query(name: str, together: list[str], now: datetime, path: str) -> Spec:
-    own = _OF_REJECTIONS if "/rejections" in path else _OF_STREAM if path == "/v1/stream" else {}
+    own = next((own for part, own in _OF_PATH.items() if part in path), {})
     parameter = (_PARAMETERS | own)[name]
     spec = {"name": name, "in": "query", "required": False, "description": parameter.description}
     window = TimeWindow(now - timedelta(hours=1), now)
@@ -232,13 +266,13 @@ def _in_query(name: str, together: list[str], now: datetime, path: str) -> Spec:
         example = _written(window.start if name == "from" else window.end)
     if name == "cursor" and "where" in together and "from" in together:
         example = reading_cursor(window, {"time": _written(window.start), "device": examples.DEVICE})
-    elif name == "cursor" and "state" in together:
+    elif name == "cursor" and path.startswith("/v1/ops/"):
         example = rejection_cursor(window.start, 1)
     elif name == "cursor":
         example = name_cursor("name", {"name": "a-first-name"})
     if name == "cursor":
         example = bound(example, path.format(dataset=examples.DATASET), ())
-    if name == "format" and "limit" not in together:
+    if name == "format" and ("limit" not in together or path.startswith("/v1/ops/")):
         schema = _one_of(["json"])
     if parameter.filled_in:
         return spec | {"schema": schema, "example": example}

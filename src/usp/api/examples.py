@@ -3,6 +3,7 @@
 import json
 from typing import Any
 
+from usp.api.ops_document import EXAMPLES
 from usp.api.problems import MEDIA_TYPE
 from usp.models.dataset import FLAG_WORDS
 from usp.models.reasons import EXPLANATIONS, Reason
@@ -224,6 +225,7 @@ JSON: dict[str, Any] = {
             }
         ],
     },
+    **EXAMPLES,
 }
 
 REPLAY = {"reason": "unknown_device", "dry_run": True}

@@ -47,7 +47,7 @@ _DELAYS = """
 """
 
 # Up to when hours are rolled up; what an import has marked may be much, and is not counted to its end.
-_ROLLUP = """
+ROLLUP = """
     SELECT r.dataset, r.rolled, (SELECT count(*) FROM (
         SELECT FROM usp.rollup_mark m WHERE m.dataset = r.dataset LIMIT 100000
     ) m) AS marks FROM usp.rollup r
@@ -93,11 +93,11 @@ _LAST_EVENTS = f"""
 """
 
 # How the device's radio and battery do is not what it was put there for.
-_HEARD = f"""
+HEARD = f"""
     WITH heard AS (
-        SELECT d.name, d.kind, d.visibility, m.time, coalesce(m.time > now() - interval '1 second'
-            * CASE WHEN f.interval IS NULL THEN f.max_hold ELSE greatest({INTERVALS} * f.interval, {LEAST_S}) END,
-        false) AS reporting
+        SELECT d.id, d.name, d.title, d.kind, d.visibility, f.interval, m.time,
+            coalesce(m.time > now() - interval '1 second' * CASE WHEN f.interval IS NULL THEN f.max_hold
+                ELSE greatest({INTERVALS} * f.interval, {LEAST_S}) END, false) AS reporting
         FROM usp.device d JOIN usp.profile f ON f.name = d.profile
         LEFT JOIN (SELECT n.device, max(n.ops) AS time FROM {_NEWEST} WHERE n.dataset <> 'device_health' GROUP BY 1) m
             ON m.device = d.id
@@ -106,10 +106,10 @@ _HEARD = f"""
             AND (m.time IS NOT NULL OR NOT EXISTS (SELECT FROM usp.device c WHERE c.parent = d.id))
     )
 """
-_DEVICES = f"{_HEARD} SELECT kind, {', '.join(map(_device_counts, VISIBILITY_ORDER))} FROM heard GROUP BY 1"
+_DEVICES = f"{HEARD} SELECT kind, {', '.join(map(_device_counts, VISIBILITY_ORDER))} FROM heard GROUP BY 1"
 # Those that fell silent last come first: they are news.
 _SILENT = f"""
-    {_HEARD} SELECT name AS device, kind, time AS last_time FROM heard WHERE NOT reporting
+    {HEARD} SELECT name AS device, kind, time AS last_time FROM heard WHERE NOT reporting
     ORDER BY time DESC NULLS LAST, name LIMIT {MOST_NAMES}
 """
 
@@ -180,5 +180,5 @@ async def _figures(connection: Connection) -> Figures:
         last_events=await connection.fetch(_LAST_EVENTS),
         devices=await connection.fetch(_DEVICES),
         silent=await connection.fetch(_SILENT),
-        rollup=await connection.fetch(_ROLLUP),
+        rollup=await connection.fetch(ROLLUP),
     )

@@ -31,7 +31,7 @@ DELAY_EDGES = (0.0, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 300.0, 3600.0)
 _BEYOND = f"over_{DELAY_EDGES[-1]:.0f}_s"
 
 #: The datasets that no other kind of device reports: their delays are the kind's delays.
-_OWN_DATASETS = {
+OWN_DATASETS = {
     kind.name: [name for name in kind.datasets if sum(name in other.datasets for other in KINDS.values()) == 1]
     for kind in KINDS.values()
 }
@@ -104,7 +104,7 @@ def _kind(kind: str, figures: Figures, seen: Visibility) -> Document:
         **_items(counts),
         "rejected_by_reason": _by_reason(counts, "rejected"),
         "rates": _rates(row for row in figures.rates if row["kind"] == kind and row["what"] == "received"),
-        **_delays(figures, _OWN_DATASETS[kind]),
+        **_delays(figures, OWN_DATASETS[kind]),
     }
 
 

@@ -58,8 +58,10 @@ async def document(connection: Connection, minutes: int) -> Document:
 
     def series(kinds: Iterable[str], datasets: Iterable[str]) -> Document:
         each = [[counts[kind, what] for kind in kinds if (kind, what) in counts] for what in COUNTS]
-        sums = {what: [sum(column) for column in zip([0] * steps, *found, strict=True)]
-                for what, found in zip(COUNTS, each, strict=True)}
+        sums = {
+            what: [sum(column) for column in zip([0] * steps, *found, strict=True)]
+            for what, found in zip(COUNTS, each, strict=True)
+        }
         late = [_merged(column) for column in zip([{}] * steps, *(delays[name] for name in datasets), strict=True)]
         return sums | {f"delay_p{share}_s": [quantile(h, share / 100) for h in late] for share in (50, 95)}
 

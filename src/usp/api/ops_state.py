@@ -1,6 +1,6 @@
-"""The state of what the platform stands on: database, roll-ups, brokers, workers."""
+"""The state of what the platform stands on: database, roll-ups, broker, workers."""
 
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 import asyncpg
@@ -13,7 +13,7 @@ from usp.models.tables import DEAD_AFTER_S
 Document = dict[str, Any]
 
 #: What takes longer, or waits for a lock, is not told: operators look when something is wrong.
-_PATIENCE_MS = 1_000
+PATIENCE_MS = 500
 
 _TIMESCALE = """
     SELECT extversion AS timescaledb, current_setting('timescaledb.license', true) AS licence
@@ -23,7 +23,9 @@ _CONNECTIONS = """
     SELECT count(*) AS used, current_setting('max_connections')::int
         - current_setting('superuser_reserved_connections')::int
         - coalesce(current_setting('reserved_connections', true), '0')::int AS most
-    FROM pg_stat_activity WHERE backend_type = 'client backend'
+    FROM pg_stat_activity
+    -- Of other accounts' connections their database is shown, and not to everybody what they are.
+    WHERE backend_type = 'client backend' OR (backend_type IS NULL AND datid IS NOT NULL)
 """
 # Roll-ups, and whatever clears away, wait for it.
 _OLDEST_WRITE = """
@@ -69,3 +71,52 @@ async def _hypertables(connection: Connection) -> list[Document]:
 
 async def _size(connection: Connection) -> int:
     return int(await connection.fetchval("SELECT pg_database_size(current_database())"))
+
+
+#: Member -> how to ask for it.
+QUESTIONS: dict[str, Callable[[Connection], Awaitable[Any]]] = {
+    "timescaledb": _timescale,
+    "size_bytes": _size,
+    "connections": _connections,
+    "oldest_write": _oldest_write,
+    "hypertables": _hypertables,
+}
+
+
+async def document(connection: Connection, brokers: Sequence[str]) -> Document:
+    """Everything, over a connection with the writer's rights; `brokers` are those that this process was told of."""
+    async with connection.transaction(readonly=True):
+        for limit in ("statement_timeout", "lock_timeout"):
+            await connection.execute(f"SET LOCAL {limit} = {PATIENCE_MS}")
+        workers = [dict(row) for row in await connection.fetch(_WORKERS, DEAD_AFTER_S)]
+        now = await connection.fetchval("SELECT now()")
+        rollup = [
+            dict(row) | {"behind_s": round((now - row["rolled"]).total_seconds(), 1)}
+            for row in await connection.fetch(ROLLUP)
+        ]
+        # What others do is shown to the account that has logged in, and to none of the roles that it takes.
+        await connection.execute("SET LOCAL ROLE NONE")
+        database = await _database(connection)
+    alive = [worker for worker in workers if worker["alive"]]
+    broker = {
+        "addresses": [*brokers],
+        "workers": len(alive),
+        "connected": sum(worker["connected"] for worker in alive),
+        "in_flight": sum(worker["in_flight"] for worker in alive),
+    }
+    return {"database": database, "rollup": rollup, "broker": broker, "workers": workers}
+
+
+async def _database(connection: Connection) -> Document:
+    """Each question for itself; `unanswered` names those that took too long, or that this account may not ask."""
+    found: Document = {"postgresql": connection.get_settings().server_version}
+    unanswered = []
+    for name, ask in QUESTIONS.items():
+        try:
+            async with connection.transaction():
+                answer = await ask(connection)
+        except (asyncpg.QueryCanceledError, asyncpg.LockNotAvailableError, asyncpg.InsufficientPrivilegeError):
+            unanswered.append(name)
+        else:
+            found |= answer if name == "timescaledb" else {name: answer}
+    return found | {"unanswered": unanswered}

@@ -29,6 +29,10 @@ DATASET_QUALITY = (*PLACE, "from", "to", "format")
 CHOICE = ("reason", "address", "device", "door", "field", "from", "to")
 REJECTIONS = (*CHOICE, "state", *PAGE)
 REJECTION_STATS = ("by", "limit", "format")
+#: What operators look at beside.
+MINUTES = ("minutes", "format")
+SILENT = ("kind", *PAGE)
+CANDIDATES = ("limit", "format")
 
 #: Lists by comma.
 _LISTS = ("dataset", "device", "site", "kind", "category", "where", "properties")

@@ -1,6 +1,6 @@
 """Replays asked for over HTTP: what the body says, and how the answer grows while the replay goes on."""
 
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import aclosing
 from typing import Any, Protocol, cast
 
@@ -52,21 +52,27 @@ async def read_body(request: Request) -> bytes:
     return body
 
 
-def parse(body: bytes) -> tuple[RejectionFilter, bool]:
-    """Which rejections are meant, and whether it is only tried."""
+def read_members(body: bytes, known: Sequence[str], example: str) -> dict[str, Any]:
+    """The members of a JSON object, all of them known."""
     try:
         asked = orjson.loads(body)
     except orjson.JSONDecodeError:
         asked = None
     if not isinstance(asked, dict):
-        raise QueryError('The body has to be a JSON object, as {"reason": "unknown_device"}; {} means all that wait.')
+        raise QueryError(f"The body has to be a JSON object, {example}.")
     for name in asked:
-        if name not in MEMBERS:
+        if name not in known:
             raise UnknownName(
-                f"{shown(name)} is no member here; there are {', '.join(MEMBERS)}.",
+                f"{shown(name)} is no member here; there are {', '.join(known)}.",
                 parameter=name[:80],
-                suggestion=nearest(name.lower(), MEMBERS, cutoff=0.0),
+                suggestion=nearest(name.lower(), known, cutoff=0.0),
             )
+    return asked
+
+
+def parse(body: bytes) -> tuple[RejectionFilter, bool]:
+    """Which rejections are meant, and whether it is only tried."""
+    asked = read_members(body, MEMBERS, 'as {"reason": "unknown_device"}; {} means all that wait')
     dry_run = asked.get("dry_run", False)
     if not isinstance(dry_run, bool):
         raise QueryError("`dry_run` is true or false.", parameter="dry_run")

@@ -34,7 +34,28 @@ PROBLEM: Spec = {
 
 TEXT = _TYPES[ColumnType.TEXT]
 TIME = _TYPES[ColumnType.TIME]
+NUMBER = _TYPES[ColumnType.NUMBER]
+BOOLEAN = _TYPES[ColumnType.BOOLEAN]
+NAMES = _TYPES[ColumnType.LIST]
 COUNT: Spec = {"type": "integer", "minimum": 0}
+COUNTS: Spec = {"type": "object", "additionalProperties": COUNT}
+
+
+def or_null(spec: Spec) -> Spec:
+    """The same, or null."""
+    return {**spec, "type": [spec["type"], "null"]}
+
+
+def all_of(title: str, /, **properties: Spec) -> Spec:
+    """A document that always has all of these."""
+    return {"type": "object", "title": title, "required": list(properties), "properties": properties}
+
+
+def some_of(title: str, required: tuple[str, ...], /, **properties: Spec) -> Spec:
+    """A document that always has those required; what is not known is left out."""
+    return {"type": "object", "title": title, "required": list(required), "properties": properties}
+
+
 REJECTION: Spec = {
     "type": "object",
     "title": "What was refused",

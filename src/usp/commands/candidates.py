@@ -1,10 +1,11 @@
-"""How candidates are shown: a row for people, all of it for programs."""
+"""How candidates and approvals are shown: a row for people, all of it for programs."""
 
 from collections.abc import Iterable
 from typing import Any
 
 import orjson
 
+from usp.approval import Approval
 from usp.candidates import Candidate
 from usp.commands.console import plain
 
@@ -58,10 +59,11 @@ def _short(value: Any) -> str:
 
 def as_json(found: Iterable[Candidate]) -> str:
     """All that is known of them."""
-    return orjson.dumps([_as_object(candidate) for candidate in found], option=orjson.OPT_INDENT_2).decode()
+    return orjson.dumps([as_object(candidate) for candidate in found], option=orjson.OPT_INDENT_2).decode()
 
 
-def _as_object(candidate: Candidate) -> dict[str, Any]:
+def as_object(candidate: Candidate) -> dict[str, Any]:
+    """All that is known of one."""
     label = candidate.label
     return {
         "network": candidate.sender.network,
@@ -83,3 +85,10 @@ def _as_object(candidate: Candidate) -> dict[str, Any]:
         "registered_as": candidate.registered_as,
         "suggestions": [{"profile": s.profile, "known": s.known, "fields": s.fields} for s in candidate.suggestions],
     }
+
+
+def approval_object(done: Approval) -> dict[str, Any]:
+    """The device as it stands now, and what became of what waited; what it has not is left out."""
+    told = {"device": done.name, "address": done.address}
+    told |= {column: value for column, value in done.device.items() if column != "name" and value not in {None, ""}}
+    return told | {"was_there": done.was_there} | vars(done.taken)
