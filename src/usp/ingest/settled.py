@@ -55,7 +55,9 @@ class Settled:
         """Count the rows that are new, and how late all of them came."""
         self.counts[CountKey("", "", dataset, "rows", "")] += inserted
         now = datetime.now(UTC)
-        delays = Counter(bisect_left(_DELAY_BOUNDS, now - row[0]) for row in rows)
+        # What was measured over an interval is there when the interval is over: `time` is its start.
+        lates = (now - row[0] - timedelta(seconds=row[2]) for row in rows) if DATASETS[dataset].interval else None
+        delays = Counter(bisect_left(_DELAY_BOUNDS, late) for late in lates or (now - row[0] for row in rows))
         for bucket, count in delays.items():
             self.counts[CountKey("", "", dataset, "delay", _DELAY_NAMES[bucket])] += count
 

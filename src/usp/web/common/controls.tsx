@@ -4,7 +4,7 @@ import "./controls.css";
 import { LANGUAGES, type Language, language, speak, t } from "./i18n";
 import { dark, turn } from "./theme";
 
-/** Each language's name for itself, which is how somebody looks for it; it begins with its two letters. */
+/** Each language's name for itself, which is how somebody looks for it. */
 const OWN_NAMES: Record<Language, string> = { en: "English", it: "Italiano" };
 
 export function LanguageSwitch() {
@@ -16,7 +16,7 @@ export function LanguageSwitch() {
           key={each}
           type="button"
           lang={each}
-          aria-label={OWN_NAMES[each]}
+          aria-label={`${each.toUpperCase()}, ${OWN_NAMES[each]}`}
           aria-pressed={language.value === each}
           title={OWN_NAMES[each]}
           onClick={() => speak(each)}

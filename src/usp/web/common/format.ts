@@ -1,7 +1,10 @@
 /** Numbers, moments and ages, as the reader's language writes them. */
 
-import { signal } from "@preact/signals";
+import { computed, signal } from "@preact/signals";
 import { language, t } from "./i18n";
+
+/** English as it is written in Europe: the day before the month, and 24 hours. */
+const locale = computed(() => (language.value === "en" ? "en-GB" : language.value));
 
 /** This moment, told anew every second; what shows an age reads it. */
 export const now = signal(Date.now());
@@ -17,12 +20,12 @@ export function number(value: number): string {
   const size = Math.abs(value);
   const digits = size >= 100 ? 0 : size >= 10 ? 1 : 2;
   const options = size > 0 && size < 0.1 ? { maximumSignificantDigits: 2 } : { maximumFractionDigits: digits };
-  return new Intl.NumberFormat(language.value, options).format(value);
+  return new Intl.NumberFormat(locale.value, options).format(value);
 }
 
 /** 0.98 as 98 %. */
 export function percent(share: number): string {
-  return new Intl.NumberFormat(language.value, {
+  return new Intl.NumberFormat(locale.value, {
     style: "percent",
     maximumFractionDigits: share < 0.995 && share > 0.9 ? 1 : 0,
   }).format(share);
@@ -32,7 +35,7 @@ export function percent(share: number): string {
 export function bytes(count: number): string {
   const units = ["byte", "kilobyte", "megabyte", "gigabyte", "terabyte"];
   const step = count < 1000 ? 0 : Math.min(units.length - 1, Math.floor(Math.log10(count) / 3));
-  return new Intl.NumberFormat(language.value, { style: "unit", unit: units[step], maximumFractionDigits: 1 }).format(
+  return new Intl.NumberFormat(locale.value, { style: "unit", unit: units[step], maximumFractionDigits: 1 }).format(
     count / 1000 ** step,
   );
 }
@@ -53,7 +56,7 @@ export function duration(seconds: number): string {
     unitDisplay: unit === "day" ? "long" : "short",
     maximumFractionDigits: seconds < 10 && unit === "second" ? 1 : 0,
   };
-  return new Intl.NumberFormat(language.value, options).format(seconds / size);
+  return new Intl.NumberFormat(locale.value, options).format(seconds / size);
 }
 
 /** How long ago a moment was, as `42 s ago`; below five seconds `just now`. */
@@ -64,7 +67,7 @@ export function ago(time: string | number): string {
 
 /** A moment in the reader's own time zone, to the minute or to the second. */
 export function moment(time: string | number, style: "short" | "medium" = "short"): string {
-  return new Intl.DateTimeFormat(language.value, { dateStyle: "medium", timeStyle: style }).format(new Date(time));
+  return new Intl.DateTimeFormat(locale.value, { dateStyle: "medium", timeStyle: style }).format(new Date(time));
 }
 
 /** Letters without accents and case, to search in. */
