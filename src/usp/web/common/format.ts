@@ -6,6 +6,18 @@ import { language, t } from "./i18n";
 /** English as it is written in Europe: the day before the month, and 24 hours. */
 const locale = computed(() => (language.value === "en" ? "en-GB" : language.value));
 
+const made = new Map<string, Intl.NumberFormat>();
+/** Formats are kept: to make one costs more than to use it a hundred times. */
+function numbers(options: Intl.NumberFormatOptions, tongue = locale.value): Intl.NumberFormat {
+  const key = tongue + JSON.stringify(options);
+  let format = made.get(key);
+  if (format === undefined) {
+    format = new Intl.NumberFormat(tongue, options);
+    made.set(key, format);
+  }
+  return format;
+}
+
 /** This moment, told anew every second; what shows an age reads it. */
 export const now = signal(Date.now());
 setInterval(() => {
@@ -20,12 +32,12 @@ export function number(value: number): string {
   const size = Math.abs(value);
   const digits = size >= 100 ? 0 : size >= 10 ? 1 : 2;
   const options = size > 0 && size < 0.1 ? { maximumSignificantDigits: 2 } : { maximumFractionDigits: digits };
-  return new Intl.NumberFormat(locale.value, options).format(value);
+  return numbers(options).format(value);
 }
 
 /** 0.98 as 98 %. */
 export function percent(share: number): string {
-  return new Intl.NumberFormat(locale.value, {
+  return numbers({
     style: "percent",
     maximumFractionDigits: share < 0.995 && share > 0.9 ? 1 : 0,
   }).format(share);
@@ -35,9 +47,7 @@ export function percent(share: number): string {
 export function bytes(count: number): string {
   const units = ["byte", "kilobyte", "megabyte", "gigabyte", "terabyte"];
   const step = count < 1000 ? 0 : Math.min(units.length - 1, Math.floor(Math.log10(count) / 3));
-  return new Intl.NumberFormat(locale.value, { style: "unit", unit: units[step], maximumFractionDigits: 1 }).format(
-    count / 1000 ** step,
-  );
+  return numbers({ style: "unit", unit: units[step] ?? "byte", maximumFractionDigits: 1 }).format(count / 1000 ** step);
 }
 
 const STEPS: [Intl.RelativeTimeFormatUnit, number][] = [
@@ -47,7 +57,7 @@ const STEPS: [Intl.RelativeTimeFormatUnit, number][] = [
   ["second", 1],
 ];
 
-/** A length of time, as `42 s`, `5 min`, `3 h`, `12 days`. */
+/** A length of time, as `42 sec`, `5 min`, `3 hr`, `12 days`. */
 export function duration(seconds: number): string {
   const [unit, size] = STEPS.find(([, size]) => Math.abs(seconds) >= size) ?? ["second", 1];
   const options: Intl.NumberFormatOptions = {
@@ -56,7 +66,8 @@ export function duration(seconds: number): string {
     unitDisplay: unit === "day" ? "long" : "short",
     maximumFractionDigits: seconds < 10 && unit === "second" ? 1 : 0,
   };
-  return new Intl.NumberFormat(locale.value, options).format(seconds / size);
+  // "sec" and "min" where the British would have "secs" and "mins".
+  return numbers(options, language.value).format(seconds / size);
 }
 
 /** How long ago a moment was, as `42 s ago`; below five seconds `just now`. */

@@ -1,8 +1,17 @@
 import "@fontsource-variable/inter/wght.css";
+import "../common/theme.css";
+import "./map.css";
+import "./search.css";
+import "./panel/panel.css";
+import "./panel/overview.css";
+import "./panel/lists.css";
+import "./panel/values.css";
+import "./chart/chart.css";
 import { render } from "preact";
-import { t } from "../common/i18n";
+import { App } from "./app";
+import { keepInAddress } from "./choice";
+import { load } from "./store";
 
-function App() {
-  return <h1>{t("map.title")}</h1>;
-}
+keepInAddress();
+void load();
 render(<App />, document.getElementById("app") as HTMLElement);

@@ -1,7 +1,7 @@
 /** What the page knows: the registry, once; the newest values, as the stream tells them. */
 
 import { computed, signal } from "@preact/signals";
-import { all, get } from "../common/api";
+import { all, get, Problem } from "../common/api";
 import { now } from "../common/format";
 import { listen, type State } from "../common/stream";
 
@@ -67,7 +67,7 @@ export interface Spot {
 }
 
 /** Kinds that stand within buildings: their site is what the map shows. */
-const INDOORS = new Set(["energy_meter", "indoor_sensor"]);
+export const INDOORS = new Set(["energy_meter", "indoor_sensor"]);
 /** By the rule of /health/ingest: three intervals, at least a minute; the usual hold of who reports changes. */
 const INTERVALS = 3;
 const LEAST_S = 60;
@@ -168,8 +168,13 @@ async function readRegistry(): Promise<void> {
   devices.value = new Map(listed.filter(inService).map((device) => [device.device, device]));
 }
 
-/** Read the registry, then listen. */
+let waiting: ReturnType<typeof setTimeout> | undefined;
+let loading = false;
+/** Read the registry, then listen; where it cannot be read, again after a while or when it is called again. */
 export async function load(): Promise<void> {
+  if (loading) return;
+  loading = true;
+  clearTimeout(waiting);
   try {
     const [set, described] = await Promise.all([
       get<PageSettings>("/pages/settings.json"),
@@ -181,7 +186,8 @@ export async function load(): Promise<void> {
     trouble.value = null;
   } catch (error) {
     trouble.value = error instanceof Error ? error.message : String(error);
-    setTimeout(load, 5_000);
+    loading = false;
+    waiting = setTimeout(load, ((error instanceof Problem && error.retryAfterS) || 5) * 1000);
     return;
   }
   listen("/v1/stream", { reset, state, gone });
