@@ -104,22 +104,14 @@ def api(
     database_url: DatabaseUrl = None,
 ) -> None:
     """Serve the open data."""
-    import uvicorn
-
     from usp.api.app import create_app
+    from usp.api.server import serve
     from usp.commands.operations import Administration
     from usp.log import configure_logging
 
     settings = load_settings(api_host=host, api_port=port, database_url=database_url)
     configure_logging()
-    uvicorn.run(
-        create_app(settings, operations=Administration(settings)),
-        host=settings.api_host,
-        port=settings.api_port,
-        log_config=None,
-        access_log=False,
-        timeout_graceful_shutdown=5,
-    )
+    serve(create_app(settings, operations=Administration(settings)), settings.api_host, settings.api_port)
 
 
 @app.command()

@@ -1,18 +1,45 @@
 """One who listens to /v1/stream, keeps what he was told, and a server of the API that he may listen to."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
-from typing import Any
+import socket
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import httpx
 import orjson
-import uvicorn
+import pytest
 
+from usp.api import live
 from usp.api.app import create_app
+from usp.api.server import Server, config
 from usp.settings import Settings
 
+if TYPE_CHECKING:
+    import asyncpg
+
 Key = tuple[str, str]
+
+
+@contextmanager
+def quickly() -> Iterator[None]:
+    """Look more often."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(live, "POLL_S", 0.1)
+        patch.setattr(live, "REGISTRY_S", 0.3)
+        yield
+
+
+def put(device: int, value: float, connection: "asyncpg.Connection[asyncpg.Record]") -> Any:
+    """Write a newer value than any before."""
+    return connection.execute(
+        "UPDATE usp.air_quality_latest SET no2 = $2, no2_time = no2_time + interval '1 second' WHERE device = $1",
+        device,
+        value,
+    )
 
 
 class Listener:
@@ -101,7 +128,7 @@ async def serving_at_port(database_url: str) -> AsyncIterator[httpx.AsyncClient]
     """The API over a real socket; a stranger's client of it."""
     settings = Settings(_env_file=None, database_url=database_url)  # type: ignore[call-arg]
     app = create_app(settings)
-    server = uvicorn.Server(uvicorn.Config(app, port=0, log_config=None, lifespan="on", timeout_graceful_shutdown=5))
+    server = Server(config(app))
     serving = asyncio.create_task(server.serve())
     while not server.started:
         await asyncio.sleep(0.01)
@@ -113,3 +140,38 @@ async def serving_at_port(database_url: str) -> AsyncIterator[httpx.AsyncClient]
     app.state.streams.end()
     server.should_exit = True
     await serving
+
+
+@asynccontextmanager
+async def serving_process(database_url: str, log: Path, port: int = 0) -> AsyncIterator[tuple[Any, int]]:
+    """`usp api` as a process, and its port."""
+    if not port:
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            port = free.getsockname()[1]
+    argv = [sys.executable, "-m", "usp", "api", "--port", str(port), "--database-url", database_url]
+    with log.open("ab") as out:
+        process = subprocess.Popen(argv, stdout=out, stderr=out, cwd=log.parent)
+    try:
+        async with asyncio.timeout(20), httpx.AsyncClient() as client:
+            while True:
+                with suppress(httpx.TransportError):
+                    await client.get(f"http://127.0.0.1:{port}/health/live")
+                    break
+                await asyncio.sleep(0.05)
+        yield process, port
+    finally:
+        process.kill()
+        process.wait()
+
+
+@asynccontextmanager
+async def stalled(port: int, count: int, path: str = "/v1/stream") -> AsyncIterator[None]:
+    """So many clients that ask, have hardly room for an answer, and never read it."""
+    async with AsyncExitStack() as stack:
+        for _ in range(count):
+            client = stack.enter_context(socket.socket())
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2_048)
+            client.setblocking(False)  # noqa: FBT003
+            await asyncio.get_running_loop().sock_connect(client, ("127.0.0.1", port))
+            client.send(f"GET {path} HTTP/1.1\r\nHost: town\r\n\r\n".encode())
+        yield

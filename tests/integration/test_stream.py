@@ -4,19 +4,18 @@ import asyncio
 import itertools
 import random
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
-from functools import partial
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import asyncpg
 import httpx
 import pytest
-from starlette.types import Message
-from tests.integration.listening import Listener, listening, serving_at_port
+from tests.integration.listening import Listener, listening, put, quickly, serving_at_port
 
 from usp import keys
-from usp.api import auth, live, live_stream
+from usp.api import live
 from usp.api.params import OPEN_DATASETS
+from usp.models.datasets import DATASETS
 
 if TYPE_CHECKING:
     from tests.integration.conftest import World
@@ -30,9 +29,7 @@ _steps = itertools.count(100)
 async def api(world: "World", database_url: str) -> AsyncIterator[httpx.AsyncClient]:
     """A stranger's client of a real server that looks more often than others."""
     assert world.ids
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(live, "POLL_S", 0.1)
-        patch.setattr(live, "REGISTRY_S", 0.3)
+    with quickly():
         async with serving_at_port(database_url) as client:
             yield client
 
@@ -45,15 +42,6 @@ async def newest(api: httpx.AsyncClient, *names: str, query: str = "", **headers
         for row in answer.raise_for_status().json()["data"]:
             found[name, row["device"]] = {"dataset": name, **row}
     return found
-
-
-def put(device: int, value: float, connection: "asyncpg.Connection[asyncpg.Record]") -> Any:
-    """Write a newer value than any before."""
-    return connection.execute(
-        "UPDATE usp.air_quality_latest SET no2 = $2, no2_time = no2_time + interval '1 second' WHERE device = $1",
-        device,
-        value,
-    )
 
 
 async def others(world: "World", count: int) -> None:
@@ -135,6 +123,70 @@ async def test_an_id_of_elsewhere_gets_everything(api: httpx.AsyncClient, what: 
     async with listening(api, last_event_id=last) as listener:
         assert listener.kinds[0] == "reset"
         assert listener.states == await newest(api)
+
+
+async def test_a_new_property_is_told_to_all(api: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who comes again to a process that knows more properties than the one before hears everything."""
+    noise = DATASETS["noise"]
+    with monkeypatch.context() as before:
+        before.setitem(DATASETS, "noise", replace(noise, properties=noise.properties[:-1]))
+        async with listening(api, "dataset=noise") as listener:
+            last = listener.last_id
+    async with listening(api, "dataset=noise", last_event_id=last) as listener:
+        assert listener.kinds[0] == "reset"
+
+
+async def cut_short(api: httpx.AsyncClient, query: str, last: str) -> str:
+    """Listen until the first state; the id with which a browser comes again."""
+    async with api.stream("GET", f"/v1/stream?{query}", headers={"last-event-id": last}) as response:
+        async for line in response.aiter_lines():
+            name, _, value = line.partition(":")
+            last = value.strip() if name == "id" else last
+            if line == "event: state":
+                return last
+    raise AssertionError(last)
+
+
+async def test_who_is_cut_off_before_he_has_all_begins_anew(api: httpx.AsyncClient, world: "World") -> None:
+    """Having forgotten what he knew, he is told all again, also where all is as it was when he knew it."""
+    query, bay = "dataset=air_quality", world.ids["bay-corso-lodi-1"]
+    async with listening(api, query) as listener:
+        last = listener.last_id
+    await world.db.execute("UPDATE usp.device SET retired_at = now() WHERE id = $1", bay)
+    last = await cut_short(api, query, last)
+    await world.db.execute("UPDATE usp.device SET retired_at = NULL WHERE id = $1", bay)
+    async with listening(api, query, **({"last_event_id": last} if last else {})) as listener:
+        assert listener.states == await newest(api, "air_quality")
+
+
+async def test_a_new_stream_shows_nothing_that_is_hidden(
+    api: httpx.AsyncClient, world: "World", monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever listens already and however long ago it was looked who may be seen."""
+    monkeypatch.setattr(live, "REGISTRY_S", 60)
+    async with listening(api, "dataset=air_quality"):
+        await world.db.execute("UPDATE usp.device SET visibility = 'restricted' WHERE name = $1", OTHER)
+        async with listening(api, "dataset=air_quality") as new:
+            assert new.states == await newest(api, "air_quality")
+            assert ("air_quality", OTHER) not in new.states
+        await world.db.execute("UPDATE usp.device SET visibility = 'open' WHERE name = $1", OTHER)
+
+
+async def test_a_device_that_is_new_comes_with_its_first_reading(
+    api: httpx.AsyncClient, world: "World", monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And nothing is told before of one without a name."""
+    monkeypatch.setattr(live, "REGISTRY_S", 0.6)
+    async with listening(api, "dataset=parking") as listener:
+        before = len(listener.events)
+        async with world.db.transaction():
+            world.ids["bay-new"] = await world.db.fetchval(
+                "INSERT INTO usp.device (name, kind, profile) "
+                "VALUES ('bay-new', 'parking_sensor', 'test-parking-sensor') RETURNING id"
+            )
+            await world.put("parking", "bay-new", next(_steps), occupied=True)
+        await listener.until(lambda: ("parking", "bay-new") in listener.states)
+        assert listener.kinds[before:] == ["state"]
 
 
 async def test_a_transaction_that_ends_late_is_not_skipped(
@@ -256,83 +308,6 @@ async def test_hidden_devices_are_not_told(api: httpx.AsyncClient, world: "World
         await named.until(lambda: ("air_quality", OTHER) in named.states)
 
 
-async def test_a_revoked_token_hears_no_more(
-    api: httpx.AsyncClient, world: "World", monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Its streams end within seconds."""
-    monkeypatch.setattr(live_stream, "TOKEN_S", 0.3)
-    monkeypatch.setattr(auth, "KEEP_S", 0.3)
-    token = await keys.create(world.db, "leaving", ["ops"])
-    async with listening(api, "dataset=device_health", authorization=f"Bearer {token}") as listener:
-        assert listener.states
-        await asyncio.sleep(1)
-        assert not listener.ended
-        await keys.revoke(world.db, "leaving")
-        await listener.until(lambda: listener.ended, 2)
-
-
-class Slow:
-    """One who asks for one dataset without a socket, whose buffers would take for him what he does not."""
-
-    def __init__(self, api: httpx.AsyncClient) -> None:
-        self.app: Any = api.app  # type: ignore[attr-defined]
-        self.may_take = asyncio.Event()
-        self.taken = b""
-        self._goes = asyncio.Event()
-
-    async def ask(self) -> None:
-        """Take all up to the event `live`; the rest when he may."""
-        scope = {
-            "type": "http", "method": "GET", "path": "/v1/stream", "query_string": b"dataset=air_quality",
-            "headers": [], "http_version": "1.1", "scheme": "http", "server": ("test", 80), "root_path": "",
-            "client": ("127.0.0.1", 1),
-        }  # fmt: skip
-        await self.app(scope, self._receive, self._send)
-
-    async def leave(self) -> None:
-        """Go, and see that nothing of him is kept."""
-        self._goes.set()
-        async with asyncio.timeout(2):
-            while self.app.state.streams.open:
-                await asyncio.sleep(0.02)
-
-    async def _receive(self) -> Message:
-        await self._goes.wait()
-        return {"type": "http.disconnect"}
-
-    async def _send(self, message: Message) -> None:
-        if b"event: live" in message.get("body", b""):
-            self.taken = b""
-            await self.may_take.wait()
-        self.taken += message.get("body", b"")
-
-
-async def test_who_is_slow_hears_the_newest_only(api: httpx.AsyncClient, world: "World") -> None:
-    """However much changes while a client takes nothing, no more than one state of each device waits for him."""
-
-    def told(listener: Listener, number: int) -> bool:
-        return bool(listener.states[AIR]["no2"] == number)
-
-    slow = Slow(api)
-    asking = asyncio.create_task(slow.ask())
-    async with listening(api, "dataset=air_quality") as other:
-        for number in range(8):
-            await put(world.ids[LAMP], number, world.db)
-            await other.until(partial(told, other, number))
-        slow.may_take.set()
-        await asyncio.sleep(0.3)
-    assert slow.taken.count(b"event: state") == 1
-    assert b'"no2":7,' in slow.taken
-    await slow.leave()
-    await asyncio.wait_for(asking, 2)
-
-
-async def test_who_takes_nothing_is_let_go(api: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
-    """After a minute; he may come again."""
-    monkeypatch.setattr(live_stream, "PATIENCE_S", 0.3)
-    await asyncio.wait_for(Slow(api).ask(), 2)
-
-
 async def test_manners(api: httpx.AsyncClient) -> None:
     """Nobody keeps it or compresses it, any page may listen, HEAD is answered, and mistakes are told."""
     asked = {"accept": "text/event-stream", "accept-encoding": "gzip", "origin": "https://example.org"}
@@ -357,30 +332,3 @@ async def test_manners(api: httpx.AsyncClient) -> None:
         answer = await api.get(f"/v1/stream?{query}")
         assert (answer.status_code, answer.json()["parameter"]) == (400, parameter), query
     assert (await api.get("/v1/stream", headers={"accept": "text/html"})).status_code == 406
-
-
-async def test_so_many_may_listen(api: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
-    """One more is told to come again later, until somebody has gone."""
-    streams: Any = api.app.state.streams  # type: ignore[attr-defined]
-    monkeypatch.setattr(streams, "limit", streams.open + 3)
-    async with AsyncExitStack() as stack:
-        for _ in range(3):
-            await stack.enter_async_context(listening(api))
-        refused = await api.get("/v1/stream")
-        assert (refused.status_code, refused.headers["retry-after"]) == (503, "5")
-        assert "streams" in refused.json()["detail"]
-    async with asyncio.timeout(2):
-        while streams.open:
-            await asyncio.sleep(0.02)
-    async with listening(api):
-        pass
-
-
-async def test_a_heartbeat_tells_that_it_lives(api: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A comment comes also where nothing changes, and nobody asks the database when nobody listens."""
-    monkeypatch.setattr(live_stream, "HEARTBEAT_S", 0.2)
-    async with listening(api, "dataset=noise") as listener:
-        await listener.until(lambda: listener.comments >= 2)
-    await asyncio.sleep(0.5)
-    asked = [task.get_name() for task in asyncio.all_tasks() if task.get_name().startswith("stream-")]
-    assert not asked

@@ -2,22 +2,21 @@
 
 import asyncio
 import signal
-import socket
 import subprocess
-import sys
 import time
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, suppress
+from contextlib import AsyncExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import asyncpg
 import httpx
 import pytest
-from tests.integration.listening import Listener, listening, serving_at_port
+from tests.integration.listening import Listener, listening, put, serving_at_port, serving_process
 
+from usp import keys
 from usp.api import live
-from usp.embedded import Parts, Postgres
+from usp.embedded import Parts, Postgres, postgres
 from usp.migrate import migrate
 
 if TYPE_CHECKING:
@@ -25,13 +24,15 @@ if TYPE_CHECKING:
 
 LAMP = "lamp-corso-lodi-1"
 AIR = ("air_quality", LAMP)
-NEWER = "UPDATE usp.air_quality_latest SET no2 = $2, no2_time = no2_time + interval '1 second' WHERE device = $1"
 
 
 @pytest.fixture
-async def own(parts: Parts, tmp_path: Path, world: "World", database_url: str) -> AsyncIterator[Postgres]:
+async def own(
+    parts: Parts, tmp_path: Path, world: "World", database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[Postgres]:
     """Another server, younger and with fewer transactions, to which the city's newest values are restored."""
     assert world.ids
+    monkeypatch.setitem(postgres.SCRATCH_SETTINGS, "max_prepared_transactions", "1")
     with Postgres(parts, tmp_path, scratch=True) as server:
         await asyncio.to_thread(migrate, server.url)
         tables = [f"usp.{name}" for name in ("profile", "site", "device", "placement", "*_latest")]
@@ -58,10 +59,10 @@ async def test_a_restored_database_is_told_anew(own: Postgres, world: "World", d
             assert listener.states == before
             assert int(listener.last_id.split("-")[2]) < int(last.split("-")[2])
             connection = await asyncpg.connect(own.url)
-            await connection.execute(NEWER, world.ids[LAMP], 4.5)
+            await put(world.ids[LAMP], 4.5, connection)
             await listener.until(lambda: tells(listener, 4.5))
             last = listener.last_id
-        await connection.execute(NEWER, world.ids[LAMP], 5.5)
+        await put(world.ids[LAMP], 5.5, connection)
         await connection.close()
         async with listening(client, last_event_id=last) as listener:
             assert listener.kinds[0] == "state"
@@ -80,45 +81,61 @@ async def test_the_stream_stays_open_while_the_database_is_away(
         assert not listener.ended
         await asyncio.to_thread(own.start)
         connection = await asyncpg.connect(own.url)
-        await connection.execute(NEWER, world.ids[LAMP], 6.5)
+        await put(world.ids[LAMP], 6.5, connection)
         await connection.close()
         await listener.until(lambda: tells(listener, 6.5))
         assert listener.kinds.count("reset") == 1
 
 
+async def test_what_holds_the_cursor_back_is_named(own: Postgres) -> None:
+    """A transaction of another account in another database; a prepared one. The API's account needs no right for it."""
+    admin = await asyncpg.connect(own.url)
+    for name in ("clerk", "stranger"):
+        await admin.execute(f"CREATE ROLE {name} LOGIN PASSWORD 'x'")
+    await admin.execute("GRANT usp_writer, usp_open, usp_restricted, usp_ops TO clerk")
+    await admin.execute("BEGIN; SELECT pg_current_xact_id()")
+    stranger = await asyncpg.connect(
+        own.url_of("postgres"), user="stranger", password="x", server_settings={"application_name": "elsewhere"}
+    )
+    await stranger.execute("BEGIN; SELECT pg_current_xact_id()")
+    await admin.execute("PREPARE TRANSACTION 'left'")
+    token = await keys.create(admin, "operator", ["ops"])
+
+    async with serving_at_port(f"postgresql://clerk:x@127.0.0.1:{own.port}/usp") as client:
+
+        async def oldest() -> dict[str, Any]:
+            state = await client.get("/v1/ops/state", headers={"authorization": f"Bearer {token}"})
+            return dict(state.raise_for_status().json()["database"]["oldest_write"])
+
+        found = await oldest()
+        assert (found["pid"], found["application"]) == (None, "prepared transaction 'left' in usp")
+        assert found["seconds"] < 60
+        await admin.execute("ROLLBACK PREPARED 'left'")
+        # How long it runs already is shown to nobody without that right.
+        assert await oldest() == {
+            "pid": stranger.get_server_pid(), "application": "elsewhere", "account": "stranger", "seconds": None,
+        }  # fmt: skip
+    await stranger.close()
+    await admin.close()
+
+
 async def test_a_restart_ends_streams_at_once(world: "World", database_url: str, tmp_path: Path) -> None:
     """SIGTERM does not wait for them, and who comes to the next process hears what he missed."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    client = httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}")
-
-    async def started() -> subprocess.Popen[bytes]:
-        argv = [sys.executable, "-m", "usp", "api", "--port", str(port), "--database-url", database_url]
-        with (tmp_path / "log").open("ab") as out:
-            process = subprocess.Popen(argv, stdout=out, stderr=out, cwd=tmp_path)
-        async with asyncio.timeout(20):
-            while True:
-                with suppress(httpx.TransportError):
-                    await client.get("/health/live")
-                    return process
-                await asyncio.sleep(0.05)
-
-    process = await started()
-    try:
-        async with AsyncExitStack() as stack:
-            listeners = [await stack.enter_async_context(listening(client)) for _ in range(20)]
-            process.send_signal(signal.SIGTERM)
-            began = time.monotonic()
-            await asyncio.to_thread(process.wait, 5)
-            assert time.monotonic() - began < 1
-            await asyncio.gather(*(one.until(lambda one=one: one.ended) for one in listeners))  # type: ignore[misc]
-        await world.db.execute(NEWER, world.ids[LAMP], 7.5)
-        process = await started()
-        async with listening(client, last_event_id=listeners[0].last_id) as listener:
-            assert listener.kinds[0] == "state"
-            assert tells(listener, 7.5)
-    finally:
-        process.kill()
-        process.wait()
-        await client.aclose()
-    assert "error" not in (tmp_path / "log").read_text().lower()
+    log = tmp_path / "log"
+    async with serving_process(database_url, log) as (process, port), AsyncExitStack() as stack:
+        client = await stack.enter_async_context(httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}"))
+        listeners = [await stack.enter_async_context(listening(client)) for _ in range(20)]
+        process.send_signal(signal.SIGTERM)
+        began = time.monotonic()
+        await asyncio.to_thread(process.wait, 5)
+        assert time.monotonic() - began < 1
+        await asyncio.gather(*(one.until(lambda one=one: one.ended) for one in listeners))  # type: ignore[misc]
+    await put(world.ids[LAMP], 7.5, world.db)
+    async with (
+        serving_process(database_url, log, port),
+        httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as client,
+        listening(client, last_event_id=listeners[0].last_id) as listener,
+    ):
+        assert listener.kinds[0] == "state"
+        assert tells(listener, 7.5)
+    assert "error" not in log.read_text().lower()

@@ -73,7 +73,7 @@ class TakeToken:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
                 headers.add_vary_header("Authorization")
-                if _PRESENTED in scope:
+                if _PRESENTED in scope and headers.get("Cache-Control") != "no-store":
                     headers["Cache-Control"] = "private, no-cache"
             await send(message)
 

@@ -37,6 +37,11 @@ class Database:
         self._opening = asyncio.Lock()
         self._failed_at = -PAUSE_S
 
+    def apart(self, purpose: str) -> "Database":
+        """The same with one connection of its own, which nobody else's questions keep waiting."""
+        application = f"{self._application}-{purpose}"
+        return Database(self._url, role=self._role, application=application, size=1, schema=self._schema)
+
     @asynccontextmanager
     async def connection(self) -> AsyncIterator[Connection]:
         """A connection for a short time; whatever says that the database is away becomes `DatabaseUnavailable`."""

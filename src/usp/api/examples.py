@@ -246,7 +246,7 @@ NDJSON = {
 EVENT_ID = "3a9c0d51e7-b04f77a2c9-70411"
 #: What an address tells as events.
 EVENTS = {
-    "stream": "retry: 3000\n\nevent: reset\ndata: {}\n\n"
+    "stream": "retry: 3000\n\nevent: reset\ndata: {}\nid\n\n"
     f"event: state\ndata: {json.dumps({'dataset': DATASET, **JSON['latest']['data'][0]})}\n\n"
     f'event: live\ndata: {{"resumed": false}}\nid: {EVENT_ID}\n\n'
     f"event: gone\ndata: {json.dumps({'dataset': DATASET, 'device': DEVICE})}\nid: {EVENT_ID}\n\n"

@@ -72,7 +72,9 @@ class Hub:
     """What all subscribers of one visibility hear, read by one task that runs while there are any."""
 
     def __init__(self, reader: Reader) -> None:
-        self._reader = reader
+        self._seen = reader.visibility
+        # Its own: whoever asks slow questions makes nobody here wait.
+        self._database = reader.database.apart("stream")
         self.registry = Registry({}, frozenset())
         self.feeds: dict[str, Feed] = {}
         #: All that was written before it has been told to everybody, or waits for him.
@@ -100,14 +102,13 @@ class Hub:
         selection.subscribers.add(subscriber)
         self._listeners.update(subscriber.pending.keys())
         for name in subscriber.pending.keys() - self.feeds.keys():
-            self.feeds[name] = Feed(DATASETS[name], self._reader.visibility)
-        if question.places.devices or question.places.sites:
-            self._looked_at = 0  # a device of this name may just have been registered
+            self.feeds[name] = Feed(DATASETS[name], self._seen)
+        self._looked_at = 0  # who comes now is told of no device that was hidden a moment ago
         looked: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting.append(looked)
         self._asked.set()
         if self._task is None or self._task.done():
-            self._task = asyncio.create_task(self._run(), name=f"stream-{self._reader.visibility}")
+            self._task = asyncio.create_task(self._run(), name=f"stream-{self._seen}")
         try:
             await looked
             self.registry.check(question.places)
@@ -156,6 +157,7 @@ class Hub:
         if self._task is not None:
             self._task.cancel()
             await asyncio.wait([self._task])
+        await self._database.close()
 
     async def _run(self) -> None:
         try:
@@ -171,11 +173,11 @@ class Hub:
     async def _try(self) -> Exception | None:
         """Look once; what was unsure when that failed is read anew by the next look: a crash may take numbers back."""
         try:
-            async with self._reader.database.connection() as connection, asyncio.timeout(LOOK_S):
+            async with self._database.connection() as connection, asyncio.timeout(LOOK_S):
                 await self._look(connection)
         except Exception as error:
             if not self._torn or not isinstance(error, DatabaseUnavailable):
-                log.warning("stream_interrupted", visibility=self._reader.visibility, exc_info=error)
+                log.warning("stream_interrupted", visibility=self._seen, exc_info=error)
             self._torn = True
             return error
         self._torn = False
@@ -215,7 +217,8 @@ class Hub:
         self._looked_at = time.monotonic()
         registry = await fingerprint(connection)
         if registry != self.mark.registry or anew:
-            self.registry, before = await load(connection), self.registry.devices
+            before = self.registry.devices
+            registry, self.registry = await load(connection)
             found = self.registry.devices
             self._moved |= {key for key in found.keys() | before.keys() if found.get(key) != before.get(key)}
             self._names.update({key: device.name for key, device in found.items()})
@@ -238,9 +241,15 @@ class Hub:
 
     def _choose(self, selection: Selection, registry: str) -> None:
         """Look the devices up that a selection means now; who comes in or goes out is news."""
-        found = self.registry.meant(selection.places)
-        others = (selection.ids or frozenset()) ^ (found or frozenset()) if selection.registry else frozenset()
-        selection.ids, selection.registry = found, registry
+        places, before = selection.places, selection.ids
+        if before is not None and not places.devices and selection.registry == self.mark.registry:
+            # Only of those that are others now; a name may mean any number of children.
+            others = (before & self._moved) ^ self.registry.fitting(places, self._moved)
+            selection.ids = before ^ others if others else before
+        else:
+            selection.ids = self.registry.meant(places)
+            others = (before or frozenset()) ^ (selection.ids or frozenset()) if selection.registry else frozenset()
+        selection.registry = registry
         for subscriber in selection.subscribers if others else ():
             self._to_wake.add(subscriber)
             for name in subscriber.pending:

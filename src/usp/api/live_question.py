@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from usp.models.dataset import Visibility
+from usp.models.datasets import DATASETS
 from usp.models.query import Places
 
 #: After a crash PostgreSQL may give out again the numbers of transactions that left no trace on the disk, at most those
@@ -28,9 +29,12 @@ class Question:
 
     @cached_property
     def text(self) -> str:
-        """The same for the same question, in every process."""
-        listed = [(name, None if chosen is None else sorted(chosen)) for name, chosen in self.shown]
-        return f"{sorted(listed, key=str)} {self.places} {self.seen}"
+        """The same for the same question, in every process that knows the same properties."""
+        listed = [(name, sorted(self._columns(name) if chosen is None else chosen)) for name, chosen in self.shown]
+        return f"{sorted(listed)} {self.places} {self.seen}"
+
+    def _columns(self, dataset: str) -> list[str]:
+        return [prop.name for prop in DATASETS[dataset].visible(self.seen)]
 
 
 @dataclass(frozen=True)

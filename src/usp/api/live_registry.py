@@ -1,7 +1,12 @@
 """The visible devices in memory, where they stand today, and which of them some places mean."""
 
 import math
+from bisect import bisect_left, bisect_right
 from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+from operator import itemgetter
 from typing import Any, NamedTuple
 
 from usp.api.problems import UnknownName, nearest, shown
@@ -32,15 +37,16 @@ class Device(NamedTuple):
     place: dict[str, Any]
 
 
-class Registry(NamedTuple):
+@dataclass(frozen=True)
+class Registry:
     """Devices by their keys, and the names of sites."""
 
-    devices: dict[int, Device]
+    devices: Mapping[int, Device]
     sites: frozenset[str]
 
     def check(self, places: Places) -> None:
         """Refuse names that no visible device or site has."""
-        known = {"device": {device.name for device in self.devices.values()}, "site": self.sites}
+        known: dict[str, Collection[str]] = {"device": self._keys, "site": self.sites}
         for what, names in (("device", places.devices), ("site", places.sites)):
             for name in names:
                 if name not in known[what]:
@@ -51,21 +57,49 @@ class Registry(NamedTuple):
         """The devices that places mean today, None for all."""
         if places == Places():
             return None
-        named = self._with_children(places.devices) if places.devices else self.devices
-        found = ((key, self.devices[key]) for key in named)
-        return frozenset(key for key, device in found if _fits(device, places))
+        keys: Iterable[int] = self.devices
+        if places.devices:
+            keys = self._with_children(places.devices)
+        elif (box := places.bbox) is not None and box.west <= box.east:
+            # Maps ask for a box each, and after a restart thousands of them come again at once.
+            keys, places = self._in_box(box), replace(places, bbox=None)
+        return self.fitting(places, keys)
+
+    def fitting(self, places: Places, keys: Iterable[int]) -> frozenset[int]:
+        """Those of some devices that are of a kind and in a place that is asked for, whatever they are called."""
+        devices = self.devices
+        return frozenset(key for key in keys if key in devices and _fits(devices[key], places))
+
+    def _in_box(self, box: BBox) -> list[int]:
+        first = bisect_left(self._eastward, box.west, key=itemgetter(0))
+        end = bisect_right(self._eastward, box.east, key=itemgetter(0))
+        return [key for _, lat, key in self._eastward[first:end] if box.south <= lat <= box.north]
 
     def _with_children(self, names: tuple[str, ...]) -> set[int]:
         """The devices of these names; a parent stands for its children, and theirs."""
+        found: set[int] = set()
+        new = [self._keys[name] for name in names if name in self._keys]
+        while new:
+            found.update(new)
+            new = [child for key in new for child in self._children.get(key, ()) if child not in found]
+        return found
+
+    @cached_property
+    def _keys(self) -> dict[str, int]:
+        return {device.name: key for key, device in self.devices.items()}
+
+    @cached_property
+    def _children(self) -> dict[int | None, list[int]]:
         children = defaultdict(list)
         for key, device in self.devices.items():
             children[device.parent].append(key)
-        found: set[int] = set()
-        new = [key for key, device in self.devices.items() if device.name in names]
-        while new:
-            found.update(new)
-            new = [child for key in new for child in children[key] if child not in found]
-        return found
+        return children
+
+    @cached_property
+    def _eastward(self) -> list[tuple[float, float, int]]:
+        """Longitude, latitude and key of all that are placed, from west to east."""
+        placed = ((device.place.get("lon"), device.place.get("lat"), key) for key, device in self.devices.items())
+        return sorted((lon, lat, key) for lon, lat, key in placed if lon is not None and lat is not None)
 
 
 async def fingerprint(connection: Connection) -> str:
@@ -73,16 +107,17 @@ async def fingerprint(connection: Connection) -> str:
     return str(await connection.fetchval(_FINGERPRINT))
 
 
-async def load(connection: Connection) -> Registry:
-    """Read the registry as the connection's role sees it."""
+async def load(connection: Connection) -> tuple[str, Registry]:
+    """Read the registry as the connection's role sees it, with its fingerprint."""
     async with connection.transaction(isolation="repeatable_read", readonly=True):
+        found = await fingerprint(connection)
         rows, placed, sites = [await connection.fetch(sql) for sql in (_DEVICES, _PLACED, _SITES)]
     places = {r["device_id"]: {name: r[name] for name in ("site", "lon", "lat") if r[name] is not None} for r in placed}
     devices = {
         r["id"]: Device(r["name"], r["kind"], r["category"], r["parent_id"], r["serving"], places.get(r["id"], {}))
         for r in rows
     }
-    return Registry(devices, frozenset(row["name"] for row in sites))
+    return found, Registry(devices, frozenset(row["name"] for row in sites))
 
 
 def _fits(device: Device, places: Places) -> bool:
@@ -93,11 +128,12 @@ def _fits(device: Device, places: Places) -> bool:
         return False
     if not places.placed:
         return True
-    site, lon, lat = (device.place.get(name) for name in ("site", "lon", "lat"))
-    if places.sites and site not in places.sites:
+    place = device.place
+    if places.sites and place.get("site") not in places.sites:
         return False
     if places.bbox is None and places.near is None:
         return True
+    lon, lat = place.get("lon"), place.get("lat")
     if lon is None or lat is None:
         return False
     inside = places.bbox is None or _inside(places.bbox, lon, lat)

@@ -7,21 +7,16 @@ from contextlib import AbstractAsyncContextManager, aclosing, suppress
 from http import HTTPStatus
 
 import orjson
-import structlog
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from usp.api.live import Hub, Subscriber
-
-log = structlog.get_logger()
 
 MEDIA_TYPE = "text/event-stream"
 #: After so long without an event a comment says that the connection lives.
 HEARTBEAT_S = 15.0
 #: How often a token is asked about again.
 TOKEN_S = 5.0
-#: Whoever takes nothing for so long is let go.
-PATIENCE_S = 60.0
 #: How long a client is to wait before it comes again.
 RETRY_MS = 3_000
 #: About so much is sent at once.
@@ -32,7 +27,7 @@ Listening = AbstractAsyncContextManager[tuple[Hub, Subscriber]]
 
 
 class EventStream(Response):
-    """An answer that ends when its client goes, takes nothing, may see no longer what it sees, or the server ends."""
+    """An answer that ends when its client goes, may see no longer what it sees, or the server ends."""
 
     media_type = MEDIA_TYPE
 
@@ -45,7 +40,7 @@ class EventStream(Response):
         self._last = last
         self._allowed = allowed
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def __call__(self, _: Scope, receive: Receive, send: Send) -> None:
         """Send until the end; errors before the first byte are still answers."""
         async with self._listening as (hub, subscriber):
             leaving = asyncio.create_task(_until_gone(receive, subscriber))
@@ -53,12 +48,9 @@ class EventStream(Response):
                 await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
                 async with aclosing(chunks(hub, subscriber, self._last, self._allowed)) as told:
                     async for chunk in told:
-                        async with asyncio.timeout(PATIENCE_S):
-                            await send({"type": "http.response.body", "body": chunk, "more_body": True})
+                        # Whoever takes nothing has his connection cut by the server.
+                        await send({"type": "http.response.body", "body": chunk, "more_body": True})
                 await send({"type": "http.response.body", "body": b""})
-            except TimeoutError:
-                # Without an end: the server cuts the connection.
-                log.info("stream_let_go", query=scope["query_string"].decode("latin-1"))
             finally:
                 leaving.cancel()
 
@@ -72,7 +64,22 @@ async def _until_gone(receive: Receive, subscriber: Subscriber) -> None:
 async def chunks(
     hub: Hub, subscriber: Subscriber, last: str | None, allowed: Allowed | None = None
 ) -> AsyncGenerator[bytes]:
-    """All that a subscriber is told, from the event `last` on; `allowed` says whether he may still be."""
+    """All that a subscriber is told, from the event `last` on, as long as he is `allowed` to hear it."""
+    due = time.monotonic() + TOKEN_S
+    async with aclosing(_told(hub, subscriber, last, TOKEN_S if allowed else HEARTBEAT_S)) as told:
+        async for chunk in told:
+            # Between any two: who takes his time over what comes first is no exception.
+            if allowed is not None and time.monotonic() >= due:
+                if not await allowed():
+                    return
+                due = time.monotonic() + TOKEN_S
+            if subscriber.ended:
+                return
+            yield chunk
+
+
+async def _told(hub: Hub, subscriber: Subscriber, last: str | None, every: float) -> AsyncGenerator[bytes]:
+    """What comes first, what comes then, and a comment every so many seconds."""
     yield b"retry: %d\n\n" % RETRY_MS
     mark, pending = hub.mark, subscriber.pending
     xid = mark.resumed(last, subscriber.question)
@@ -81,20 +88,18 @@ async def chunks(
         news = {name: keys | hub.missed(name, xid, subscriber) for name, keys in pending.items()}
     subscriber.pending = {name: set() for name in pending}
     if xid is None:
-        yield _event(b"reset", b"{}")
+        # Without an id again: who is cut off before `live` knows no longer what his last one stood for (HTML, 9.2.6).
+        yield b"event: reset\ndata: {}\nid\n\n"
     for chunk in _gathered(_news(hub, subscriber, news, gone=xid is not None)):
         yield chunk
     told = orjson.dumps({"resumed": xid is not None})
     yield _event(b"live", told, mark.id_for(subscriber.question))
-    every = TOKEN_S if allowed else HEARTBEAT_S
     due = time.monotonic() + every
     while not subscriber.ended:
         with suppress(TimeoutError):
             async with asyncio.timeout(due - time.monotonic()):
                 await subscriber.wake.wait()
         if time.monotonic() >= due:
-            if allowed is not None and not await allowed():
-                return
             yield b":\n\n"
             due = time.monotonic() + every
         subscriber.wake.clear()
@@ -109,10 +114,11 @@ def _news(hub: Hub, subscriber: Subscriber, news: dict[str, Iterable[int]], *, g
     for dataset, keys in news.items():
         for key in keys:
             there, line = hub.told(dataset, key, subscriber)
+            name = hub.name(key)
             if line:
                 yield b"event: state\ndata: %b\n" % line
-            elif gone and not there:
-                told = {"dataset": dataset, "device": hub.name(key)}
+            elif gone and not there and name:  # else it is of a device that is not looked up yet
+                told = {"dataset": dataset, "device": name}
                 yield b"event: gone\ndata: %b\n" % orjson.dumps(told)
 
 

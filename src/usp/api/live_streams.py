@@ -12,12 +12,17 @@ from typing import Any
 from usp.api.auth import Reader
 from usp.api.live import Hub, Subscriber
 from usp.api.live_question import Question
+from usp.api.problems import TooManyExports
 from usp.models.dataset import Visibility
 
 #: Streams at once in one process. Each keeps some 60 kB, most of it the server's own for its connection.
 STREAMS = 4_000
 #: Files left for everything else.
 _FILES = 200
+
+
+class TooManyStreams(TooManyExports):
+    """As many streams are open as may be at once; come again later."""
 
 
 class Streams:
@@ -29,14 +34,11 @@ class Streams:
         self.open = 0
         self.ending = False
 
-    @property
-    def full(self) -> bool:
-        """Whether no further stream may be opened."""
-        return self.ending or self.open >= self.limit
-
     @asynccontextmanager
     async def listening(self, question: Question) -> AsyncIterator[tuple[Hub, Subscriber]]:
-        """Somebody listens, as long as this lasts."""
+        """Somebody listens, as long as this lasts; refused where no further stream may be opened."""
+        if self.ending or self.open >= self.limit:
+            raise TooManyStreams
         hub = self._hubs[question.seen]
         self.open += 1
         try:

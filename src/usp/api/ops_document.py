@@ -91,7 +91,13 @@ _DATABASE = some_of(
     size_bytes=COUNT,
     connections=all_of("Connections of the server", used=COUNT, most=COUNT),
     oldest_write=or_null(
-        all_of("The oldest transaction that writes", pid=COUNT, application=TEXT, account=or_null(TEXT), seconds=NUMBER)
+        all_of(
+            "The oldest transaction that writes",
+            pid=or_null(COUNT),
+            application=TEXT,
+            account=or_null(TEXT),
+            seconds=or_null(NUMBER),
+        )
     ),
     hypertables={
         "type": "array",

@@ -27,11 +27,19 @@ _CONNECTIONS = """
     -- Of other accounts' connections their database is shown, and not to everybody what they are.
     WHERE backend_type = 'client backend' OR (backend_type IS NULL AND datid IS NOT NULL)
 """
-# Roll-ups, and whatever clears away, wait for it.
+# Roll-ups, and whatever clears away, wait for it, and the streams read again what was written since: it is the one of
+# the lowest number, of whatever database of the server. When another account's began is shown to members of
+# pg_read_all_stats only; a prepared one has no process.
 _OLDEST_WRITE = """
-    SELECT pid, application_name AS application, usename AS account,
-        round(extract(epoch FROM clock_timestamp() - xact_start), 1)::float8 AS seconds
-    FROM pg_stat_activity WHERE backend_xid IS NOT NULL AND xact_start IS NOT NULL ORDER BY xact_start LIMIT 1
+    SELECT pid, application, account, round(extract(epoch FROM clock_timestamp() - began), 1)::float8 AS seconds
+    FROM (
+        SELECT pid, application_name AS application, usename AS account, xact_start AS began, backend_xid AS xid
+        FROM pg_stat_activity WHERE backend_xid IS NOT NULL
+        UNION ALL
+        SELECT NULL, format('prepared transaction %L in %I', gid, database), owner, prepared, transaction
+        FROM pg_prepared_xacts
+    ) writing
+    ORDER BY age(xid) DESC LIMIT 1
 """
 # Rows as the database last estimated them, without reading any; of a chunk never looked at nothing is known.
 _HYPERTABLES = """

@@ -62,10 +62,11 @@ async def state(request: Request) -> Response:
     """Database, roll-ups, broker and workers.
 
     What the database does not answer within half a second, as while a table is locked, is named in `unanswered` and
-    left out. `connections` are those of the whole server; `oldest_write` is the oldest transaction that writes, for
-    which roll-ups have to wait. `rows` are the database's estimates. `behind_s` is the time from the end of the last
-    hour that is rolled up; up to 4,200 is usual. `addresses` are the brokers that this process was told of; a worker
-    is connected when it is so to all that it was told of.
+    left out. `connections` are those of the whole server; `oldest_write` is the writing transaction of the lowest
+    number, in whatever database of the server, for which roll-ups have to wait; `pid` is null for a prepared one,
+    `seconds` where this account may not see when it began. `rows` are the database's estimates. `behind_s` is the
+    time from the end of the last hour that is rolled up; up to 4,200 is usual. `addresses` are the brokers that
+    this process was told of; a worker is connected when it is so to all that it was told of.
     """
     await _texts(request, params.DOCUMENT)
     async with responses.operations(request).soon() as connection:

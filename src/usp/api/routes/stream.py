@@ -3,7 +3,6 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
-from http import HTTPStatus
 from typing import cast
 
 from fastapi import APIRouter, FastAPI, Request
@@ -13,7 +12,7 @@ from usp.api import auth, params
 from usp.api.document import described
 from usp.api.live_stream import MEDIA_TYPE, EventStream
 from usp.api.live_streams import Streams
-from usp.api.problems import NotAcceptable, problem, shown
+from usp.api.problems import NotAcceptable, shown
 from usp.errors import DatabaseUnavailable, UspError
 from usp.models.dataset import Visibility
 
@@ -44,8 +43,6 @@ async def stream(request: Request) -> Response:
     question = params.stream_question(texts, reader.visibility)
     _check_accept(request.headers.get("accept", ""))
     streams = cast("Streams", request.app.state.streams)
-    if streams.full:
-        return problem(HTTPStatus.SERVICE_UNAVAILABLE, "As many streams are open as may be at once; come again later.")
     allowed = None if await auth.grant(request) is None else partial(_allowed, request, reader.visibility)
     return EventStream(streams.listening(question), request.headers.get("last-event-id"), allowed)
 

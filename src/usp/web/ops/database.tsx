@@ -74,9 +74,15 @@ function Facts({ database }: { database: State["database"] }) {
             {oldest === null && t("ops.none")}
             {!!oldest && (
               <>
-                <span class={oldest.seconds > LONG_S ? "badge bad" : ""}>{duration(oldest.seconds)}</span>{" "}
+                {oldest.seconds === null ? (
+                  "–"
+                ) : (
+                  <span class={oldest.seconds > LONG_S ? "badge bad" : ""}>{duration(oldest.seconds)}</span>
+                )}{" "}
                 <span class="quiet">
-                  <Told text={`${oldest.application} · ${oldest.account} · ${oldest.pid}`} />
+                  <Told
+                    text={[oldest.application, oldest.account, oldest.pid].filter((it) => it !== null).join(" · ")}
+                  />
                 </span>
               </>
             )}

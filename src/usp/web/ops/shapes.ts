@@ -147,7 +147,7 @@ export interface State {
     licence?: string;
     size_bytes?: number;
     connections?: { used: number; most: number };
-    oldest_write?: { pid: number; application: string; account: string; seconds: number } | null;
+    oldest_write?: { pid: number | null; application: string; account: string | null; seconds: number | null } | null;
     hypertables?: Hypertable[];
     unanswered?: string[];
   };
