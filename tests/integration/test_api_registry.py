@@ -49,6 +49,7 @@ async def test_devices_are_listed_where_they_stand(client: httpx.AsyncClient) ->
         "lon": 9.2113,
         "lat": 45.4461,
         "approximate": False,
+        "max_hold": 90000.0,
         "datasets": ["charging"],
     }
     assert "retired_at" in listed["bay-retired-1"]
@@ -71,7 +72,7 @@ async def test_devices_can_be_filtered(client: httpx.AsyncClient) -> None:
     assert (await client.get(body["next"])).json()["data"][0]["device"] == "cp-lodi-1"
     text = (await client.get("/v1/devices", params={"format": "csv", "device": "lamp-viale-bligny-1"})).text
     assert text.splitlines()[1] == (
-        "lamp-viale-bligny-1,,lamppost,,,viale-bligny,9.1917,45.451,false,600,,"
+        "lamp-viale-bligny-1,,lamppost,,,viale-bligny,9.1917,45.451,false,600,90000,,"
         "air_quality;weather;noise;traffic;lighting;wifi"
     )
 

@@ -15,8 +15,8 @@ from usp.models.device import IDENTIFIER, KINDS
 Document = dict[str, Any]
 
 _DEVICE = """
-    SELECT id, name AS device, nullif(title, '') AS title, kind, category, profile, parent, interval, registered_at,
-        retired_at
+    SELECT id, name AS device, nullif(title, '') AS title, kind, category, profile, parent, interval, max_hold,
+        registered_at, retired_at
     FROM device WHERE name = $1
 """
 _CHILDREN = "SELECT name FROM device WHERE parent_id = $1 ORDER BY name"

@@ -55,6 +55,7 @@ _DEVICE = some_of(
     profile=TEXT,
     parent=TEXT,
     interval={**NUMBER, "description": "Seconds between two readings."},
+    max_hold={**NUMBER, "description": "Seconds for which a state is believed where nothing more is heard."},
     registered_at=TIME,
     retired_at=TIME,
     datasets={"type": "array", "items": some_of("Reported", ("dataset",), dataset=TEXT, last_time=TIME)},

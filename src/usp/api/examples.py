@@ -148,13 +148,16 @@ JSON: dict[str, Any] = {
         "next": None,
     },
     "devices": {
-        "data": [{**_DEVICE, **_PLACE, "approximate": True, "interval": 60.0, "datasets": _LAMPPOST}],
+        "data": [
+            {**_DEVICE, **_PLACE, "approximate": True, "interval": 60.0, "max_hold": 90000.0, "datasets": _LAMPPOST}
+        ],
         "next": None,
     },
     "device": {
         **_DEVICE,
         "profile": "milan-lamppost",
         "interval": 60.0,
+        "max_hold": 90000.0,
         "registered_at": "2026-11-13T08:00:00Z",
         "datasets": [{"dataset": DATASET, "last_time": _TIME}],
         "place": {**_PLACE, "approximate": True},

@@ -25,6 +25,7 @@ _SILENT = some_of(
     title=TEXT,
     kind=_KIND,
     site=TEXT,
+    site_title=TEXT,
     **_POSITION,
     interval={**NUMBER, "description": "Seconds between two readings."},
     last_time=TIME,
@@ -171,6 +172,7 @@ EXAMPLES: dict[str, Any] = {
     "silent": {
         "data": [
             {"device": "lamp-corso-lodi-1", "title": "Corso Lodi 1", "kind": "lamppost", "site": "corso-lodi",
+             "site_title": "Corso Lodi",
              "lon": 9.2121, "lat": 45.4466, "interval": 60.0, "last_time": _AT, "silent_for_s": 734.2},
         ],
         "next": None,

@@ -24,8 +24,8 @@ _NEVER = datetime(1900, 1, 1, tzinfo=UTC)
 # Those that fell silent last come first: they are news.
 _SILENT = f"""
     {HEARD} SELECT h.id, coalesce(h.time, $1) AS heard, h.name AS device, nullif(h.title, '') AS title, h.kind,
-        s.name AS site, coalesce(l.lon, s.lon) AS lon, coalesce(l.lat, s.lat) AS lat, h.interval,
-        h.time AS last_time, round(extract(epoch FROM now() - h.time), 1)::float8 AS silent_for_s
+        s.name AS site, nullif(s.title, '') AS site_title, coalesce(l.lon, s.lon) AS lon, coalesce(l.lat, s.lat) AS lat,
+        h.interval, h.time AS last_time, round(extract(epoch FROM now() - h.time), 1)::float8 AS silent_for_s
     FROM heard h LEFT JOIN usp.placement l ON l.device = h.id AND l.valid @> now()
     LEFT JOIN usp.site s ON s.id = l.site
     WHERE NOT h.reporting AND ($2::text[] IS NULL OR h.kind = ANY($2))

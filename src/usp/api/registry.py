@@ -24,6 +24,7 @@ DEVICE_COLUMNS = (
     Column("lat", _NUMBER),
     Column("approximate", _BOOLEAN),
     Column("interval", _NUMBER),
+    Column("max_hold", _NUMBER),
     Column("retired_at", ColumnType.TIME),
     Column("datasets", ColumnType.LIST),
 )
@@ -46,7 +47,7 @@ def datasets_of(kind: str, seen: Visibility) -> tuple[str, ...]:
 
 _DEVICES = """
     SELECT d.name AS device, nullif(d.title, '') AS title, d.kind, d.category, d.parent, l.site, l.lon, l.lat,
-        l.approximate, d.interval, d.retired_at, {datasets} AS datasets
+        l.approximate, d.interval, d.max_hold, d.retired_at, {datasets} AS datasets
     FROM device d LEFT JOIN placed l ON l.device_id = d.id AND l.valid @> now()
 """
 

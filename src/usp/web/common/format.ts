@@ -47,7 +47,10 @@ export function percent(share: number): string {
 export function bytes(count: number): string {
   const units = ["byte", "kilobyte", "megabyte", "gigabyte", "terabyte"];
   const step = count < 1000 ? 0 : Math.min(units.length - 1, Math.floor(Math.log10(count) / 3));
-  return numbers({ style: "unit", unit: units[step] ?? "byte", maximumFractionDigits: 1 }).format(count / 1000 ** step);
+  const unitDisplay = step === 0 ? "long" : "short";
+  return numbers({ style: "unit", unit: units[step] ?? "byte", unitDisplay, maximumFractionDigits: 1 }).format(
+    count / 1000 ** step,
+  );
 }
 
 const STEPS: [Intl.RelativeTimeFormatUnit, number][] = [

@@ -17,6 +17,8 @@ export interface Device {
   approximate?: boolean;
   /** Seconds between two readings; none where it reports changes. */
   interval?: number;
+  /** Seconds for which what it reported is believed. */
+  max_hold: number;
   retired_at?: string;
   datasets: string[];
 }
@@ -68,10 +70,9 @@ export interface Spot {
 
 /** Kinds that stand within buildings: their site is what the map shows. */
 export const INDOORS = new Set(["energy_meter", "indoor_sensor"]);
-/** By the rule of /health/ingest: three intervals, at least a minute; the usual hold of who reports changes. */
+/** By the rule of /health/ingest: three intervals, at least a minute; who reports changes, until they are believed no longer. */
 const INTERVALS = 3;
 const LEAST_S = 60;
-const HOLD_S = 25 * 3600;
 
 export const devices = signal<ReadonlyMap<string, Device>>(new Map());
 export const sites = signal<ReadonlyMap<string, Site>>(new Map());
@@ -106,7 +107,7 @@ export function heard(device: string): number | null {
 /** Whether a device has been silent for longer than it should be. */
 export function silent(device: Device): boolean {
   const last = heard(device.device);
-  const limit = device.interval === undefined ? HOLD_S : Math.max(INTERVALS * device.interval, LEAST_S);
+  const limit = device.interval === undefined ? device.max_hold : Math.max(INTERVALS * device.interval, LEAST_S);
   return last === null || now.value - last > limit * 1000;
 }
 

@@ -36,6 +36,7 @@ export interface Silent {
   title?: string;
   kind: string;
   site?: string;
+  site_title?: string;
   interval?: number;
   last_time?: string;
   silent_for_s?: number;

@@ -4,7 +4,7 @@ import { duration, moment, number } from "../common/format";
 import { named, t } from "../common/i18n";
 import { Section, Told } from "./pieces";
 import type { Silent } from "./shapes";
-import { candidates, chooseSilent, ingest, moreSilent, silent, silentKind } from "./watching";
+import { chooseSilent, ingest, moreSilent, silent, silentKind } from "./watching";
 
 export function SilentSection() {
   const kinds = Object.entries(ingest.value.value?.kinds ?? {}).filter(([, figures]) => figures.silent > 0);
@@ -72,7 +72,6 @@ function Table({ rows }: { rows: readonly Silent[] }) {
 }
 
 function Row({ row }: { row: Silent }) {
-  const site = candidates.value.value?.sites.find((site) => site.site === row.site);
   return (
     <tr>
       <th scope="row">
@@ -86,7 +85,7 @@ function Row({ row }: { row: Silent }) {
         )}
       </th>
       <td data-label={t("ops.kind")}>{named("kind", row.kind)}</td>
-      <td data-label={t("ops.place")}>{row.site === undefined ? "–" : <Told text={site?.title ?? row.site} />}</td>
+      <td data-label={t("ops.place")}>{row.site === undefined ? "–" : <Told text={row.site_title ?? row.site} />}</td>
       <td data-label={t("ops.last_heard")}>
         {row.last_time === undefined ? (
           t("ops.never")

@@ -31,6 +31,8 @@ const SILENCE_MS = 20_000;
 const CLOSE = 16.2;
 const FAR = 14.5;
 const MARGIN = 56;
+/** Where the scale and the credits are. */
+const CREDITS = 44;
 const HINT = 0.55;
 
 export interface Hovered {
@@ -129,6 +131,7 @@ class City {
     const bounds = new LngLatBounds();
     for (const { lon, lat } of wanted) bounds.extend([lon, lat]);
     const padding = this.covered(Math.min(MARGIN, this.container.clientWidth / 14));
+    padding.bottom = Math.max(padding.bottom ?? 0, this.covered(CREDITS).bottom ?? 0);
     this.map.fitBounds(bounds, { padding, maxZoom: CLOSE, animate: chosen, duration: 900 }, { chosen });
   }
 
@@ -191,6 +194,8 @@ class City {
     }
     this.layer.place(placed);
     this.placed = placed.length > 0;
+    // For tests and measurements: how many there are to be seen.
+    this.container.dataset.spots = String(placed.length);
     untracked(() => {
       this.repaint(placed.keys(), false);
       this.mark();

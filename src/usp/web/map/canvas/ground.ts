@@ -11,6 +11,7 @@ import { relief } from "./relief";
 /** Metres around the equator (WGS 84). */
 const EARTH = 40_075_017;
 /** Metres. */
+const DEGREE = EARTH / 360;
 const BEYOND_LAST_DEVICE = 240;
 const BETWEEN_BENDS = 250;
 const SHORTEST_STREET = 25;
@@ -32,8 +33,8 @@ const CORNERS = [
 const GRID = [0.01, 0.1, 1, 10];
 const MOST_LINES = 80;
 
-/** What the steps of the landscape are called, the lowest first. */
-export const RELIEF = ["low", "middle", "high"] as const;
+/** What lies below the steps of the landscape, the lowest first. */
+export const LOWER = ["lowest", "lower", "low"] as const;
 
 interface Street {
   along: Metres[];
@@ -179,9 +180,11 @@ function label(title: string, at: Metres, plane: Plane, devices: number, metres:
 function landscape(spots: readonly Spot[], streets: readonly Street[], plane: Plane): Feature[] {
   const points = spots.map(({ lon, lat }) => plane.flat([lon, lat]));
   const along = streets.flatMap(({ along }) => along.slice(1).flatMap((to, n) => paced(along[n] as Metres, to)));
-  return relief([...points, ...along]).map(({ step, rings }) => ({
+  const far = 40 * DEGREE;
+  const edge = CORNERS.map(([u, v]): Metres => [u * far, v * far]);
+  return relief([...points, ...along], edge).map(({ step, rings }) => ({
     type: "Feature",
-    properties: { is: RELIEF[step] },
+    properties: { is: LOWER[step] },
     geometry: { type: "Polygon", coordinates: rings.map((ring) => ring.map((point) => plane.round(point))) },
   }));
 }

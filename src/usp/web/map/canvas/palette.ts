@@ -23,8 +23,8 @@ export interface Palette {
   accent: string;
   /** From where nothing is known to where most is. */
   relief: readonly [string, string, string, string];
-  contour: string;
-  grid: string;
+  /** Of contours and of the grid. */
+  line: string;
   street: string;
   casing: string;
   pad: string;
@@ -45,8 +45,7 @@ const LIGHT: Palette = {
   halo: "#f4f7f8",
   accent: "#0b6e6e",
   relief: ["#e0e7e9", "#e7edef", "#edf2f3", "#f3f6f6"],
-  contour: "#d5dee2",
-  grid: "#dce4e8",
+  line: "#d8e0e4",
   street: "#ffffff",
   casing: "#c9d4d9",
   pad: "#dcefe9",
@@ -67,8 +66,7 @@ const DARK: Palette = {
   halo: "#121a1f",
   accent: "#5fd0c5",
   relief: ["#0c1216", "#10171b", "#141c21", "#192228"],
-  contour: "#1e2a31",
-  grid: "#182127",
+  line: "#1d282f",
   street: "#2c3a43",
   casing: "#3d4d57",
   pad: "#143029",

@@ -1,4 +1,4 @@
-/** Where a city is equipped, as a landscape: the nearer to streets and devices, the higher; drawn in three steps. */
+/** Where a city is equipped, as a landscape: the nearer to streets and devices, the higher; in three steps. */
 
 import type { Metres } from "./geo";
 
@@ -20,25 +20,24 @@ interface Field {
   heights: Float32Array;
 }
 
-/** A piece of a step: what is around it, then what is around each of its hollows. */
+/** A piece of what is lower than a step: what is around it, then what is around each of its heights. */
 export interface Piece {
   step: number;
   rings: Metres[][];
 }
 
-/** The pieces of all steps, the lowest first. */
-export function relief(points: readonly Metres[]): Piece[] {
+/** The pieces to lay over a ground that is as high as can be, the highest step first; `edge` is around everything. */
+export function relief(points: readonly Metres[], edge: Metres[]): Piece[] {
   const field = heights(points);
-  return STEPS.flatMap((height, step) => {
+  return [...STEPS.entries()].reverse().flatMap(([step, height]) => {
     const found = rings(field, height).map((ring) => ({ ring: smooth(ring), size: area(ring) }));
-    const hollows = found.filter(({ size }) => size < 0);
-    // The smallest around a hollow is the one whose hollow it is.
-    const pieces = found.filter(({ size }) => size > 0).sort((one, other) => one.size - other.size);
-    const owner = hollows.map(({ ring }) => pieces.findIndex((piece) => isWithin(ring[0] as Metres, piece.ring)));
-    return pieces.map(({ ring }, piece) => ({
-      step,
-      rings: [ring, ...hollows.filter((_, hollow) => owner[hollow] === piece).map(({ ring }) => ring)],
-    }));
+    const tops = found.filter(({ size }) => size > 0);
+    const hollows = found.filter(({ size }) => size < 0).sort((one, other) => other.size - one.size);
+    // A height lies in the smallest hollow around it, most of them in none.
+    const within = tops.map(({ ring }) => hollows.findIndex((hollow) => isWithin(ring[0] as Metres, hollow.ring)));
+    const lying = (hollow: number) => tops.filter((_, top) => within[top] === hollow).map(({ ring }) => ring);
+    const low = hollows.map(({ ring }, hollow) => ({ step, rings: [ring, ...lying(hollow)] }));
+    return [{ step, rings: [edge, ...lying(-1)] }, ...low];
   });
 }
 

@@ -3,7 +3,7 @@
 /** Pixels between two spots' edges where they are big enough to be hit. */
 const GAP = 3;
 /** Dots seen from afar may overlap, the farther the more: a street has to remain a line. */
-const room = (zoom: number) => Math.min(0.9, Math.max(0.5, 0.9 - (14 - zoom) * 0.12));
+const room = (zoom: number) => Math.min(0.9, Math.max(0.5, 0.8 - (14 - zoom) * 0.17));
 const ROUNDS = 24;
 /** How strongly a spot is drawn back to where it belongs. */
 const HOMESICK = 0.06;

@@ -1,7 +1,7 @@
 /** How the own background looks, from the city down to a bay. */
 
 import type { ExpressionSpecification, FilterSpecification, LayerSpecification, StyleSpecification } from "maplibre-gl";
-import { RELIEF } from "./ground";
+import { LOWER } from "./ground";
 import type { Palette } from "./palette";
 
 type Stop = [zoom: number, size: number];
@@ -10,9 +10,9 @@ const FONT = ["Inter Variable"];
 /** The first name only says how heavy; the second is the font. */
 const HEAVIER = ["Semibold", "Inter Variable"];
 const STREET: Stop[] = [
-  [11, 1.6],
-  [13, 4.4],
-  [14, 6.5],
+  [11, 1.2],
+  [13, 3],
+  [14, 6],
   [15, 10],
   [16, 17],
   [17, 26],
@@ -54,24 +54,23 @@ function drawn(colours: Palette): LayerSpecification[] {
   const source = "ground";
   const { relief } = colours;
   return [
-    { id: "background", type: "background", paint: { "background-color": relief[0] } },
-    ...RELIEF.map(
-      // One layer for each, of one colour: what lies below another is then not drawn at all.
-      (name, step): LayerSpecification => ({
+    { id: "background", type: "background", paint: { "background-color": relief[3] } },
+    // One layer for each, of one colour, and the ground as that of most places: what need not be drawn is not.
+    ...[...LOWER.entries()].reverse().map(
+      ([step, name]): LayerSpecification => ({
         id: name,
         type: "fill",
         source,
         filter: is(name),
-        paint: { "fill-color": relief[step + 1] as string, "fill-antialias": false },
+        paint: { "fill-color": relief[step] as string, "fill-antialias": false },
       }),
     ),
-    { id: "grid", type: "line", source, filter: is("grid"), paint: { "line-color": colours.grid, "line-width": 1 } },
     {
-      id: "contours",
+      id: "lines",
       type: "line",
       source,
-      filter: is(...RELIEF),
-      paint: { "line-color": colours.contour, "line-width": 1 },
+      filter: is(...LOWER, "grid"),
+      paint: { "line-color": colours.line, "line-width": 1 },
     },
     {
       id: "casing",
@@ -150,7 +149,7 @@ function names(colours: Palette): LayerSpecification[] {
         "text-max-width": 9,
         "text-variable-anchor": ["top", "bottom", "left", "right"],
         "text-radial-offset": clear(),
-        "text-padding": 4,
+        "text-padding": 9,
       },
       paint,
     },
