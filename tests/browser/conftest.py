@@ -100,7 +100,14 @@ async def visit(
     pages: list[Page] = []
 
     async def come(**options: Any) -> Page:
-        usual = {"base_url": platform.url, "viewport": DESKTOP, "locale": "en-GB", "timezone_id": "Europe/Rome"}
+        usual = {
+            "base_url": platform.url,
+            "viewport": DESKTOP,
+            "locale": "en-GB",
+            "timezone_id": "Europe/Rome",
+            # What moves would be drawn by the processor, which the platform needs.
+            "reduced_motion": "reduce",
+        }
         context = await browser.new_context(**usual | options)
         context.set_default_timeout(PATIENCE_MS)
         watch.over(context)

@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection, Sequence
 from contextlib import ExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -20,8 +20,10 @@ import asyncpg
 import httpx
 from paho.mqtt import publish
 
+from usp import keys
 from usp.embedded.process import LOOPBACK, bindable, end, ending_with_us
 from usp.ingest.registry import publish_profiles
+from usp.models.device import Device, Site
 from usp.models.token import PREFIX
 from usp.profiles import load_profiles
 from usp.registry import MILAN, bring_in_devices, bring_in_sites, read_devices, read_sites
@@ -31,6 +33,8 @@ from usp_simulators.publish import Publisher
 #: How much has been sent when the tests begin: charts of 24 hours are full.
 HISTORY_S = 25 * 3600
 READY_S = 20.0
+#: Lampposts are silent after three minutes, which tests may take.
+SPEAK_AGAIN_S = 20.0
 #: A fixed town, at whatever time it is looked at.
 SEED = 1
 
@@ -59,11 +63,38 @@ class Platform:
         await self.publish(f"usp/v1/{device}/up", json.dumps(item))
         return measured
 
+    async def until(self, statement: str, *values: Any) -> None:
+        """Wait until the database answers anything true."""
+        async with asyncio.timeout(READY_S):
+            while not await self.query(statement, *values):
+                await asyncio.sleep(0.05)
+
     async def query(self, statement: str, *values: Any) -> Any:
         """One value from the database, as its owner."""
         connection = await asyncpg.connect(self.database_url)
         try:
             return await connection.fetchval(statement, *values)
+        finally:
+            await connection.close()
+
+    async def get(self, address: str, *, operator: bool = False) -> Any:
+        """What the API answers to anybody, or to an operator, decoded."""
+        headers = {"Authorization": f"Bearer {self.ops_token}"} if operator else {}
+        async with httpx.AsyncClient(base_url=self.url, headers=headers) as client:
+            return (await client.get(address)).raise_for_status().json()
+
+    async def register(self, *devices: Device, sites: Sequence[Site] = ()) -> None:
+        """As `usp devices import`."""
+        connection = await asyncpg.connect(self.database_url)
+        await bring_in_sites(connection, sites)
+        await bring_in_devices(connection, devices)
+        await connection.close()
+
+    async def token(self, name: str, *scopes: str) -> str:
+        """As `usp keys create`."""
+        connection = await asyncpg.connect(self.database_url)
+        try:
+            return await keys.create(connection, name, scopes)
         finally:
             await connection.close()
 
@@ -91,9 +122,10 @@ async def running(database_url: str, broker_url: str, folder: Path) -> AsyncIter
             await _ready(platform)
         now = int(time.time())
         sent = await asyncio.to_thread(_send, broker_url, now - HISTORY_S, now)
-        async with asyncio.timeout(READY_S):
-            await _stored(platform, sent)
+        await platform.until("SELECT sum(count) >= $1 FROM usp.ingest_total WHERE what = 'stored'", sent)
+        speaking = asyncio.create_task(_go_on(broker_url, now), name="lampposts")
         yield platform
+        speaking.cancel()
 
 
 async def _register(database_url: str) -> None:
@@ -114,19 +146,23 @@ async def _ready(platform: Platform) -> None:
             await asyncio.sleep(0.05)
 
 
-def _send(broker_url: str, start: int, end: int) -> int:
+async def _go_on(broker_url: str, since: int) -> None:
+    """Let lampposts speak on. All others are heard of for longer than the tests take, and say what tests let them."""
+    lampposts = {device.name for device in district() if device.kind == "lamppost"}
+    while True:
+        await asyncio.sleep(SPEAK_AGAIN_S)
+        now = int(time.time())
+        await asyncio.to_thread(_send, broker_url, since, now, lampposts)
+        since = now
+
+
+def _send(broker_url: str, start: int, end: int, only: Collection[str] | None = None) -> int:
     """Send what the district measures at start ≤ t < end (seconds since 1970); returns how many messages that was."""
     publisher = Publisher(broker_url, acknowledged=lambda _: None)
     publisher.connect()
     count = 0
-    for count, message in enumerate(Simulation(district(), SEED).messages(start, end), start=1):  # noqa: B007
+    for count, message in enumerate(Simulation(district(), SEED, only).messages(start, end), start=1):  # noqa: B007
         publisher.send(message)
     publisher.drain(READY_S)
     publisher.close()
     return count
-
-
-async def _stored(platform: Platform, items: int) -> None:
-    stored = "SELECT coalesce(sum(count), 0) FROM usp.ingest_total WHERE what = 'stored'"
-    while await platform.query(stored) < items:
-        await asyncio.sleep(0.05)
