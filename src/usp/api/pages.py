@@ -1,10 +1,12 @@
 """The pages: the map at `/`, the operators' page at `/ops`, and what they need that is not data."""
 
+from http import HTTPStatus
 from ipaddress import ip_address
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from fastapi import APIRouter, FastAPI, Request
+from starlette.exceptions import HTTPException
 from starlette.responses import FileResponse, JSONResponse, RedirectResponse, Response
 from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
@@ -19,6 +21,7 @@ OPS_TOKEN = "/ops/token"  # noqa: S105 - an address
 
 #: Names of the built files hold a digest of their content.
 _FOR_EVER = "public, max-age=31536000, immutable"
+_SAID_BY_PROXIES = ("Forwarded", "Via", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Real-IP")
 _LOCAL_NAMES = {"localhost", "127.0.0.1", "::1"}
 
 
@@ -30,9 +33,12 @@ class _Built(StaticFiles):
 
     async def get_response(self, path: str, scope: Scope) -> Response:
         """A file, which browsers need not ask for again where its name says what is in it."""
+        if path.endswith(".html"):
+            # Pages have addresses of their own, at which browsers are told what they may do.
+            raise HTTPException(HTTPStatus.NOT_FOUND)
         response = await super().get_response(path, scope)
         response.headers["X-Content-Type-Options"] = "nosniff"
-        if path.startswith("assets/") and response.status_code == 200:
+        if path.startswith("assets/") and response.status_code == HTTPStatus.OK:
             response.headers["Cache-Control"] = _FOR_EVER
         return response
 
@@ -97,13 +103,15 @@ def _policy(settings: Settings) -> str:
 def _at_home(request: Request) -> bool:
     """Whether the operators' page asks, in a browser on this machine, under a name of this machine.
 
-    Another page's script is kept away by the browser (no CORS here, and it says so in Sec-Fetch-Site); a name that
-    somebody else's DNS makes lead here is none of ours; and a proxy on this machine has the name of its own site.
+    Another page's script is kept away by the browser (no CORS here, and it says so in Sec-Fetch-Site), and a name that
+    somebody else's DNS makes lead here is none of ours. A proxy on this machine that does not say it is one cannot be
+    told from a browser.
     """
-    host = urlsplit(f"//{request.headers.get('Host', '')}").hostname
-    asking = request.client.host if request.client else ""
+    headers = request.headers
     try:
-        local = ip_address(asking).is_loopback
+        host = urlsplit(f"//{headers.get('Host', '')}").hostname
+        local = ip_address(request.client.host if request.client else "").is_loopback
     except ValueError:
-        local = False
-    return local and host in _LOCAL_NAMES and request.headers.get("Sec-Fetch-Site") in {None, "same-origin"}
+        return False
+    passed_on = any(name in headers for name in _SAID_BY_PROXIES)
+    return local and host in _LOCAL_NAMES and not passed_on and headers.get("Sec-Fetch-Site") in {None, "same-origin"}

@@ -13,6 +13,7 @@ export default defineConfig({
     // The Content-Security-Policy allows no `data:` but for pictures.
     assetsInlineLimit: 0,
     chunkSizeWarningLimit: 2000,
+    license: { fileName: "licences.md" },
     rolldownOptions: { input: { map: "index.html", ops: "ops.html" } },
   },
 });
