@@ -224,7 +224,7 @@ def _name(standing: Standing, found: Candidate, wanted: str | None) -> str:
     address = found.sender.address
     if not found.sender.network and IDENTIFIER.fullmatch(address):
         if wanted not in {None, address}:
-            raise RegistryError(f"{address} speaks under its own name; leave --name out.")
+            raise RegistryError(f"{address} speaks under its own name; leave the name out.")
         return address
     if wanted is not None:
         if not IDENTIFIER.fullmatch(wanted):
@@ -237,7 +237,7 @@ def _name(standing: Standing, found: Candidate, wanted: str | None) -> str:
     if name in standing.devices:
         name = f"{name[:58]}-{slug(address)[-4:]}"
     if not name or name in standing.devices:
-        raise RegistryError(f"No name can be made for {address}; give one with --name.")
+        raise RegistryError(f"No name can be made for {address}; give one.")
     return name
 
 

@@ -3,6 +3,7 @@
 import asyncio
 import re
 from contextlib import suppress
+from datetime import UTC, datetime, timedelta
 from urllib.parse import urlsplit
 
 from playwright.async_api import expect
@@ -69,3 +70,24 @@ async def test_the_platform_goes_away_and_comes_again(platform: Platform, visit:
     await expect(page.locator(".live")).to_have_text("Live")
     await page.context.close()
     line.cut()
+
+
+async def test_a_visitors_clock_that_is_wrong(platform: Platform, visit: Visit, watch: Watch) -> None:
+    """Who reports is judged by the platform's clock, and while that is away by when it was last heard."""
+    line = Line(platform.url)
+    home = await line.join()
+    watch.allow(f"^elsewhere: GET {home}|ERR_|failed to fetch")
+    page = await visit(base_url=home)
+    await page.clock.install(time=datetime.now(UTC) + timedelta(minutes=10))
+    await page.goto("/")
+    await expect(page.locator(".live")).to_have_text("Live")
+    told = page.get_by_text(re.compile(r"^\d+ of \d+ reports?$"))
+    reporting = await told.inner_text()
+    assert not reporting.startswith("0 of")
+    line.cut()
+    await expect(page.locator(".live")).to_have_text(re.compile("^Away"))
+    await page.clock.fast_forward("07:00")
+    # By then it has been counted again.
+    await page.clock.fast_forward("00:20")
+    await expect(told).to_have_text(reporting)
+    await page.context.close()

@@ -88,6 +88,7 @@ async def test_no_trap_for_the_keyboard(platform: Platform, page: Page) -> None:
     await page.keyboard.press("Enter")
     await expect(page.locator("#places")).to_be_focused()
     await tab_to(page, page.locator(".places .place").last, most=7)
+    await tab_to(page, page.locator(".calls button").last, most=14)
     await tab_to(page, page.locator("canvas.maplibregl-canvas"), most=3)
     await tab_to(page, page.locator(".canvas-buttons button").last, most=3)
     await tab_to(page, skip, most=3)

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from playwright.async_api import Locator, Page, expect
+from playwright.async_api import Locator, Page, Route, expect
 from tests.browser.conftest import Shoot, Visit
 from tests.browser.doing import ITALIAN, PHONE, Clicks, beyond, findings, foreign, tab_to
 from tests.browser.running import Platform
@@ -130,7 +130,7 @@ async def test_the_same_without_a_mouse(district: Platform, page: Page) -> None:
     await page.keyboard.press("Space")
     await tab_to(page, opened.get_by_role("button", name="Replay the 1 chosen"), back=True)
     await page.keyboard.press("Enter")
-    await expect(opened).to_contain_text("Taken up again 1: 1 are now stored, 0 were refused again.")
+    await expect(opened).to_contain_text("Taken up again 1: 1 is now stored, 0 were refused again.")
     stored = await district.get(f"/v1/datasets/parking/readings?device={device.name}")
     assert [row["occupied"] for row in stored["data"]] == [False]
 
@@ -178,6 +178,23 @@ async def test_lines_are_told_in_words(district: Platform, page: Page) -> None:
         assert float(number) == pytest.approx(delay / UNITS[unit], abs=0.501)
 
 
+async def test_a_platform_that_limps_is_not_well(page: Page) -> None:
+    """A dead worker among others, a write without end, roll-ups far behind: the first sentence names them."""
+
+    async def limp(route: Route) -> None:
+        answer = await route.fetch()
+        told = await answer.json()
+        told["workers"] = [dict(told["workers"][0], slot=slot, alive=slot == 1) for slot in (1, 2)]
+        told["database"]["oldest_write"] = {"pid": 1, "application": "psql", "account": "somebody", "seconds": 660}
+        told["rollup"][0]["behind_s"] = 18_000
+        await route.fulfill(response=answer, json=told)
+
+    await page.route("**/v1/ops/state", limp)
+    await page.goto("/ops")
+    said = "1 of 2 workers is dead · A transaction has been writing for 11 min · Hourly figures are 5 hr behind"
+    await expect(page.locator("#verdict")).to_contain_text(said)
+
+
 async def test_tokens(platform: Platform, page: Page, watch: Watch) -> None:
     """Who has none is asked for one; it is said what is wrong with one, and a right one is kept as long as the tab."""
     watch.allow("status of 40[13]")
@@ -197,9 +214,10 @@ async def test_tokens(platform: Platform, page: Page, watch: Watch) -> None:
     assert await findings(page) == []
     await field.fill(right)
     await field.press("Enter")
-    await expect(page.locator("#verdict")).to_contain_text("silent")
+    await expect(page.locator("#verdict")).to_contain_text("devices")
+    await expect(page.get_by_role("heading", name="Operations")).to_be_focused()
     await page.reload()
-    await expect(page.locator("#verdict")).to_contain_text("silent")
+    await expect(page.locator("#verdict")).to_contain_text("devices")
     await page.get_by_role("button", name="Sign out").click()
     await page.reload()
     await expect(field).to_be_visible()

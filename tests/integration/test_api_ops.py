@@ -195,6 +195,7 @@ async def test_two_who_disagree_are_not_both_told_yes(ask: httpx.AsyncClient, st
         ({"address": ""}, "address", "a text"),
         ({"address": "a\x00"}, "address", "control character"),
         ({"title": "a\nb"}, "title", "control character"),
+        ({"title": "a" * 201}, "title", "200 at most"),
         ({"name": "No Name"}, "name", "no identifier"),
         ({"kind": "lampost"}, "kind", "Did you mean lamppost?"),
         ({"kind": "lamppost", "category": "fast"}, "category", "it takes none at all"),

@@ -230,7 +230,7 @@ async def test_a_name_that_cannot_be_ours_becomes_another(usp: Any, publish: Any
     ("address", "words", "message"),
     [
         ("a84041ffff0000dd", (), "Nothing waits from 'a84041ffff0000dd'"),
-        ("bay-new-3", ("--name", "bay-3"), "speaks under its own name; leave --name out"),
+        ("bay-new-3", ("--name", "bay-3"), "speaks under its own name; leave the name out"),
         ("bay-new-3", ("--profile", "native-parking"), "no profile 'native-parking', did you mean"),
         ("bay-new-3", ("--site", "nowhere"), "there is no site 'nowhere'"),
         ("bay-new-3", ("--lon", "9.2"), "lon and lat go together"),

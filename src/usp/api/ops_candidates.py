@@ -24,6 +24,8 @@ NEEDED = ("address", "profile")
 _WORDS = {"kind": KINDS, "category": CATEGORIES, "visibility": tuple(Visibility)}
 _TEXTS = (*NEEDED, "name", "title", "site", *_WORDS)
 _NUMBERS = ("lon", "lat")
+#: Letters of a title: as many as the form takes.
+MAX_TITLE = 200
 MEMBERS = (*_TEXTS, *_NUMBERS, "approximate")
 
 
@@ -113,6 +115,8 @@ def _check(name: str, value: Any) -> None:
             raise QueryError(f"`{name}` is a text; leave it out where it has none.", parameter=name)
         if not value.isprintable():
             raise QueryError(f"`{name}` {shown(value)} holds a control character.", parameter=name)
+        if name == "title" and len(value) > MAX_TITLE:
+            raise QueryError(f"`title` has {len(value)} letters; {MAX_TITLE} at most.", parameter=name)
         if name in _WORDS:
             values.known_word(name, value, _WORDS[name])
     elif name in _NUMBERS:

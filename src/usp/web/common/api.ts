@@ -1,5 +1,7 @@
 /** What is asked of the API, and the one error that its problem documents (RFC 9457) become. */
 
+import { signal } from "@preact/signals";
+
 export class Problem extends Error {
   constructor(
     readonly status: number,
@@ -9,6 +11,10 @@ export class Problem extends Error {
     super(detail);
   }
 }
+
+/** By how many ms the platform's clock is ahead of the browser's, as far as an answer's whole seconds tell. */
+export const ahead = signal(0);
+const UNCERTAIN_MS = 2_000;
 
 let token: string | null = null;
 
@@ -28,11 +34,17 @@ export async function ask(url: string, init: RequestInit = {}): Promise<Response
     if (error instanceof DOMException && error.name === "AbortError") throw error;
     throw new Problem(0, error instanceof Error ? error.message : String(error));
   }
+  compareClocks(response.headers.get("Date"));
   if (response.ok) return response;
   const told: unknown = await response.json().catch(() => null);
   const detail = isObject(told) && typeof told.detail === "string" ? told.detail : response.statusText;
   const retry = Number.parseInt(response.headers.get("Retry-After") ?? "", 10);
   throw new Problem(response.status, detail, Number.isNaN(retry) ? null : retry);
+}
+
+function compareClocks(date: string | null): void {
+  const difference = Date.parse(date ?? "") - Date.now();
+  if (Math.abs(difference - ahead.peek()) > UNCERTAIN_MS) ahead.value = difference;
 }
 
 /** A JSON answer. */
@@ -75,7 +87,7 @@ interface Page<T> {
 /** All rows of a paged list, page after page. */
 export async function all<T>(url: string, signal?: AbortSignal): Promise<T[]> {
   const rows: T[] = [];
-  for (let next: string | null = url; next !== null; ) {
+  for (let next: string | null = url; next !== null;) {
     const page: Page<T> = await get<Page<T>>(sameOrigin(next), signal);
     rows.push(...page.data);
     next = page.next;

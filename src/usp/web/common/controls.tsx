@@ -4,21 +4,17 @@ import "./controls.css";
 import { LANGUAGES, type Language, language, speak, t } from "./i18n";
 import { dark, turn } from "./theme";
 
-/** Each language's name for itself, which is how somebody looks for it. */
-const OWN_NAMES: Record<Language, string> = { en: "English", it: "Italiano" };
-
 export function LanguageSwitch() {
   return (
-    // biome-ignore lint/a11y/useSemanticElements: a fieldset is for what a form sends.
     <div class="switch" role="group" aria-label={t("language.label")}>
-      {LANGUAGES.map((each) => (
+      {(Object.entries(LANGUAGES) as [Language, string][]).map(([each, name]) => (
         <button
           key={each}
           type="button"
           lang={each}
-          aria-label={`${each.toUpperCase()}, ${OWN_NAMES[each]}`}
+          aria-label={`${each.toUpperCase()}, ${name}`}
           aria-pressed={language.value === each}
-          title={OWN_NAMES[each]}
+          title={name}
           onClick={() => speak(each)}
         >
           {each.toUpperCase()}

@@ -1,7 +1,9 @@
 /** Numbers, moments and ages, as the reader's language writes them. */
 
-import { computed, signal } from "@preact/signals";
+import { computed, effect, signal } from "@preact/signals";
+import { ahead } from "./api";
 import { language, t } from "./i18n";
+import { cutAt } from "./stream";
 
 /** English as it is written in Europe: the day before the month, and 24 hours. */
 const locale = computed(() => (language.value === "en" ? "en-GB" : language.value));
@@ -18,14 +20,20 @@ function numbers(options: Intl.NumberFormatOptions, tongue = locale.value): Intl
   return format;
 }
 
-/** This moment, told anew every second; what shows an age reads it. */
+/** This moment by the platform's clock, since a visitor's may be minutes off; told anew every second. */
 export const now = signal(Date.now());
 setInterval(() => {
-  if (!document.hidden) now.value = Date.now();
+  if (!document.hidden) now.value = Date.now() + ahead.peek();
 }, 1000);
 document.addEventListener("visibilitychange", () => {
-  now.value = Date.now();
+  now.value = Date.now() + ahead.peek();
 });
+effect(() => {
+  now.value = Date.now() + ahead.value;
+});
+
+/** The moment of what is shown: now, or when the platform was last heard; what judges an age reads it. */
+export const asOf = computed(() => cutAt.value ?? now.value);
 
 /** A number with at most three significant digits after the first comma-free 1,000, as 12.1, 0.044, 5,210. */
 export function number(value: number): string {
@@ -60,22 +68,23 @@ const STEPS: [Intl.RelativeTimeFormatUnit, number][] = [
   ["second", 1],
 ];
 
-/** A length of time, as `42 sec`, `5 min`, `3 hr`, `12 days`. */
+/** A length of time in whole units, as `42 sec`, `5 min`, `3 hr`, `12 days`; below ten seconds also `4.2 sec`. */
 export function duration(seconds: number): string {
   const [unit, size] = STEPS.find(([, size]) => Math.abs(seconds) >= size) ?? ["second", 1];
   const options: Intl.NumberFormatOptions = {
     style: "unit",
     unit,
     unitDisplay: unit === "day" ? "long" : "short",
-    maximumFractionDigits: seconds < 10 && unit === "second" ? 1 : 0,
+    maximumFractionDigits: 1,
   };
+  const brief = unit === "second" && Math.abs(seconds) < 10;
   // "sec" and "min" where the British would have "secs" and "mins".
-  return numbers(options, language.value).format(seconds / size);
+  return numbers(options, language.value).format(brief ? seconds : Math.trunc(seconds / size));
 }
 
 /** How long ago a moment was, as `42 s ago`; below five seconds `just now`. */
 export function ago(time: string | number): string {
-  const seconds = Math.max(0, (now.value - new Date(time).getTime()) / 1000);
+  const seconds = Math.max(0, (asOf.value - new Date(time).getTime()) / 1000);
   return seconds < 5 ? t("age.now") : t("age.ago", { duration: duration(Math.floor(seconds)) });
 }
 

@@ -2,22 +2,30 @@
 
 import { effect, signal } from "@preact/signals";
 import { IntlMessageFormat } from "intl-messageformat";
+import { keep, kept } from "./kept";
 import messages from "./messages.json";
 
 export type Key = keyof typeof messages;
-export type Language = "en" | "it";
+export type Language = keyof typeof LANGUAGES;
 type Values = Record<string, string | number | Date>;
 
-export const LANGUAGES: readonly Language[] = ["en", "it"];
+/** Each language's name for itself, which is how somebody looks for it. */
+export const LANGUAGES = { en: "English", it: "Italiano" };
 const KEPT = "usp.language";
 
+function known(wish: string | null): Language | undefined {
+  const code = wish?.toLowerCase().split("-")[0] ?? "";
+  return Object.hasOwn(LANGUAGES, code) ? (code as Language) : undefined;
+}
+
+/** Whether the page's address says in which language it is to be. */
+export function isAddressed(): boolean {
+  return known(new URLSearchParams(location.search).get("lang")) !== undefined;
+}
+
 function initial(): Language {
-  const wished = [new URLSearchParams(location.search).get("lang"), localStorage.getItem(KEPT), ...navigator.languages];
-  for (const wish of wished) {
-    const found = LANGUAGES.find((language) => wish?.toLowerCase().split("-")[0] === language);
-    if (found !== undefined) return found;
-  }
-  return "en";
+  const wished = [new URLSearchParams(location.search).get("lang"), kept(KEPT), ...navigator.languages];
+  return wished.map(known).find((found) => found !== undefined) ?? "en";
 }
 
 export const language = signal<Language>(initial());
@@ -25,9 +33,14 @@ effect(() => {
   document.documentElement.lang = language.value;
 });
 
-/** From now on speak this language, also at the next visit. */
+/** From now on speak this language, also at the next visit and where the address is opened again. */
 export function speak(wanted: Language): void {
-  localStorage.setItem(KEPT, wanted);
+  keep(KEPT, wanted);
+  if (isAddressed()) {
+    const address = new URL(location.href);
+    address.searchParams.set("lang", wanted);
+    history.replaceState(null, "", address);
+  }
   language.value = wanted;
 }
 

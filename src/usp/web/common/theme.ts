@@ -1,8 +1,9 @@
 /** Light or dark: as the system is, until the reader chooses. */
 
 import { computed, effect, signal } from "@preact/signals";
+import { keep, kept } from "./kept";
 
-export type Choice = "system" | "light" | "dark";
+type Choice = "system" | "light" | "dark";
 const KEPT = "usp.theme";
 
 const system = matchMedia("(prefers-color-scheme: dark)");
@@ -11,13 +12,13 @@ system.addEventListener("change", () => {
   systemIsDark.value = system.matches;
 });
 
-const kept = localStorage.getItem(KEPT);
-export const choice = signal<Choice>(kept === "light" || kept === "dark" ? kept : "system");
+const before = kept(KEPT);
+export const choice = signal<Choice>(before === "light" || before === "dark" ? before : "system");
 export const dark = computed(() => (choice.value === "system" ? systemIsDark.value : choice.value === "dark"));
 
 effect(() => {
   document.documentElement.dataset.theme = dark.value ? "dark" : "light";
-  localStorage.setItem(KEPT, choice.value);
+  keep(KEPT, choice.value);
 });
 
 /** Turn to the other one; back to the system's choice where that is the same. */

@@ -38,7 +38,6 @@ export function App() {
   });
   return (
     <div class={`page ${large.value ? "large" : ""}`}>
-      {/* biome-ignore lint/a11y/useValidAnchor: it leads there, from a panel as well. */}
       <a class="skip button unseen" href="#places" onClick={skip}>
         {t("page.skip")}
       </a>

@@ -1,6 +1,7 @@
 /** What the reader has chosen, kept in the page's address so that it can be shared and gone back to. */
 
 import { batch, effect, signal } from "@preact/signals";
+import { isAddressed, language } from "../common/i18n";
 
 export type Selection = { device: string } | { site: string } | null;
 export type Span = "24h" | "7d" | "30d";
@@ -69,7 +70,7 @@ function written(): string {
     ["chart", chosen === null ? null : charted.value],
     ["span", span.value === "24h" ? null : span.value],
     ["at", at === null ? null : `${at.lon.toFixed(5)},${at.lat.toFixed(5)},${at.zoom.toFixed(2)}`],
-    ["lang", new URLSearchParams(location.search).get("lang")],
+    ["lang", isAddressed() ? language.value : null],
   ];
   const text = told.filter(([, value]) => value !== null && value !== "").map(([name, value]) => `${name}=${value}`);
   return text.length === 0 ? location.pathname : `?${text.join("&")}`;

@@ -53,7 +53,6 @@ function many(kind: string): string {
 
 function Chips({ label, chips, signal }: { label: string; chips: Chip[]; signal: typeof kinds }) {
   return (
-    // biome-ignore lint/a11y/useSemanticElements: a fieldset is for what a form sends.
     <div class="chips" role="group" aria-label={label}>
       {chips.map(({ name, kind, category, count }) => (
         <button
@@ -166,7 +165,7 @@ export function Signs() {
 function Legend({ kind, label }: { kind: string; label: string }) {
   const told = legend(kind);
   const entries: LegendEntry[] = Array.isArray(told) ? told : told.bands;
-  const unit = Array.isArray(told) ? "" : told.unit;
+  const unit = Array.isArray(told) ? "" : named("unit", told.unit);
   const note = Array.isArray(told) ? null : told.note;
   return (
     <div class="legend">

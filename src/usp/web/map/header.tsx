@@ -3,14 +3,14 @@
 import { useSignal, useSignalEffect } from "@preact/signals";
 import { LanguageSwitch, ThemeSwitch } from "../common/controls";
 import { language, t } from "../common/i18n";
-import { connection } from "../common/stream";
+import { connection, cutAt } from "../common/stream";
 import { Search } from "./search";
 
 /** Whether what is shown is what is now. */
 function Live() {
   const since = useSignal<number | null>(null);
   useSignalEffect(() => {
-    if (connection.value === "away") since.value ??= Date.now();
+    if (connection.value === "away") since.value ??= cutAt.value;
     else since.value = null;
   });
   if (connection.value === "live") return <Badge tone="good" words={t("page.live")} />;
@@ -27,11 +27,16 @@ function Badge({ tone, words }: { tone: string; words: string }) {
   );
 }
 
+/** Out of the frame in which a city may show the map: the operators' page lets itself be framed by nobody. */
 export function Ways() {
   return (
     <>
-      <a href="/docs">{t("page.docs")}</a>
-      <a href="/ops">{t("page.ops")}</a>
+      <a href="/docs" target="_top">
+        {t("page.docs")}
+      </a>
+      <a href="/ops" target="_top">
+        {t("page.ops")}
+      </a>
     </>
   );
 }

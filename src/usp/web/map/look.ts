@@ -211,7 +211,13 @@ export function legend(kind: string): LegendEntry[] | Scale {
     }));
   }
   if (kind === "lamppost") return lampScale.value;
-  const states = kind === "parking_sensor" ? Object.values(BAY) : Object.keys(CHARGING).map(point);
+  // Apart from its bay, what is clear has to say of what.
+  const signs: Record<string, State> = {
+    ...BAY,
+    clear: { ...BAY.clear, word: () => t("legend.clear") },
+    obstructed: { ...BAY.obstructed, word: () => t("legend.obstructed") },
+  };
+  const states = kind === "parking_sensor" ? Object.values(signs) : Object.keys(CHARGING).map(point);
   const silence = { fill: palette().silent.fill, ring: palette().silent.ring, word: t("look.silent") };
   return [...states.map(entry), silence];
 }

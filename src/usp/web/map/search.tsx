@@ -33,8 +33,8 @@ function Option({ found, active, take }: { found: Found; active: boolean; take: 
     if (active) self.current?.scrollIntoView({ block: "nearest" });
   }, [active]);
   return (
-    // biome-ignore lint/a11y/useKeyWithClickEvents: the field has the keys, as the pattern wants it.
-    // biome-ignore lint/a11y/useFocusableInteractive: the field keeps the focus, as the pattern wants it.
+    // The field keeps the focus and has the keys, as the pattern wants it.
+    // oxlint-disable-next-line jsx-a11y/click-events-have-key-events, jsx-a11y/interactive-supports-focus
     <div
       ref={self}
       id={`search-${found.key}`}
@@ -103,7 +103,6 @@ export function Search() {
   const current = matches.value[active.value];
 
   return (
-    // biome-ignore lint/a11y/useSemanticElements: `search` is not yet known to every reader of pages.
     <div class="search" role="search">
       <svg class="search-sign" viewBox="0 0 24 24" aria-hidden="true">
         <path d="M10.5 4a6.5 6.5 0 1 0 0 13 6.5 6.5 0 0 0 0-13M20 20l-4.8-4.8" />

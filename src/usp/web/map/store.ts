@@ -1,8 +1,8 @@
 /** What the page knows: the registry, once; the newest values, as the stream tells them. */
 
-import { computed, signal } from "@preact/signals";
+import { batch, computed, signal } from "@preact/signals";
 import { all, get, Problem } from "../common/api";
-import { now } from "../common/format";
+import { asOf, now } from "../common/format";
 import { listen, type State } from "../common/stream";
 
 export interface Device {
@@ -73,6 +73,13 @@ export const INDOORS = new Set(["energy_meter", "indoor_sensor"]);
 /** By the rule of /health/ingest: three intervals, at least a minute; who reports changes, until they are believed no longer. */
 const INTERVALS = 3;
 const LEAST_S = 60;
+/** By the same rule it is no measurement. */
+const HEALTH = "device_health";
+/** What has changed in the registry is waited for so long, and for what is not to be found there so long. */
+const SOON_MS = 2_000;
+const IN_VAIN_MS = 30_000;
+/** Who has never measured anything, or has another title, is not told of by the stream. */
+const READ_AGAIN_MS = 600_000;
 
 export const devices = signal<ReadonlyMap<string, Device>>(new Map());
 export const sites = signal<ReadonlyMap<string, Site>>(new Map());
@@ -81,13 +88,16 @@ export const datasets = signal<ReadonlyMap<string, Dataset>>(new Map());
 export const trouble = signal<string | null>(null);
 
 /** What the operator of this platform has set for its pages. */
-export interface PageSettings {
+interface PageSettings {
   /** Raster tiles as a background, `https://…/{z}/{x}/{y}.png`, with what their owner wants to be said. */
   tiles: { url: string; attribution: string } | null;
 }
 export const settings = signal<PageSettings>({ tiles: null });
 
-const states = new Map<string, Map<string, State>>();
+type States = Map<string, Map<string, State>>;
+let states: States = new Map();
+/** Between `reset` and `live`, what takes the place of `states`. */
+let fresh: States | null = null;
 /** Counts up whenever newest values have changed; what depends on them reads it. */
 export const told = signal(0);
 /** Names of devices whose newest values have changed since `takeChanged` was last called. */
@@ -100,15 +110,15 @@ export function newest(device: string, dataset: string): State | undefined {
 
 /** The newest time at which a device measured anything, in ms since 1970. */
 export function heard(device: string): number | null {
-  const times = [...(states.get(device)?.values() ?? [])].map((state) => new Date(state.time).getTime());
-  return times.length === 0 ? null : Math.max(...times);
+  const measured = [...(states.get(device)?.values() ?? [])].filter(({ dataset }) => dataset !== HEALTH);
+  return measured.length === 0 ? null : Math.max(...measured.map(({ time }) => Date.parse(time)));
 }
 
 /** Whether a device has been silent for longer than it should be. */
 export function silent(device: Device): boolean {
   const last = heard(device.device);
   const limit = device.interval === undefined ? device.max_hold : Math.max(INTERVALS * device.interval, LEAST_S);
-  return last === null || now.value - last > limit * 1000;
+  return last === null || asOf.value - last > limit * 1000;
 }
 
 /** The devices told of since the last call; for whoever draws them. */
@@ -158,15 +168,22 @@ export const spots = computed<readonly Spot[]>(() => {
   return [...found, ...buildings.values()];
 });
 
-async function readRegistry(): Promise<void> {
+let listedBefore = "";
+/** Returns whether there was anything new. */
+async function readRegistry(): Promise<boolean> {
   const [listed, stood] = await Promise.all([
     all<Device>("/v1/devices?limit=10000"),
     all<Site>("/v1/sites?limit=10000"),
   ]);
-  const inService = (device: Device) =>
-    device.retired_at === undefined || new Date(device.retired_at).getTime() > Date.now();
-  sites.value = new Map(stood.map((site) => [site.site, site]));
-  devices.value = new Map(listed.filter(inService).map((device) => [device.device, device]));
+  const serving = listed.filter(({ retired_at }) => retired_at === undefined || Date.parse(retired_at) > now.peek());
+  const listing = JSON.stringify([serving, stood]);
+  if (listing === listedBefore) return false;
+  listedBefore = listing;
+  batch(() => {
+    sites.value = new Map(stood.map((site) => [site.site, site]));
+    devices.value = new Map(serving.map((device) => [device.device, device]));
+  });
+  return true;
 }
 
 let waiting: ReturnType<typeof setTimeout> | undefined;
@@ -191,37 +208,59 @@ export async function load(): Promise<void> {
     waiting = setTimeout(load, ((error instanceof Problem && error.retryAfterS) || 5) * 1000);
     return;
   }
-  listen("/v1/stream", { reset, state, gone });
+  listen("/v1/stream", { reset, state, gone, live });
+  const readAgain = () => {
+    if (!document.hidden) readRegistrySoon();
+  };
+  document.addEventListener("visibilitychange", readAgain);
+  setInterval(readAgain, READ_AGAIN_MS);
 }
 
 function reset(): void {
-  for (const device of states.keys()) changed.add(device);
-  states.clear();
-  tell();
+  fresh = new Map();
 }
 
 function state(next: State): void {
-  const known = states.get(next.device) ?? new Map<string, State>();
+  const into = fresh ?? states;
+  const known = into.get(next.device) ?? new Map<string, State>();
   known.set(next.dataset, next);
-  states.set(next.device, known);
-  changed.add(next.device);
-  if (!devices.value.has(next.device)) readRegistrySoon();
-  tell();
+  into.set(next.device, known);
+  if (!isListed(next)) readRegistrySoon();
+  if (fresh === null) tell(next.device);
 }
 
 function gone({ device, dataset }: { device: string; dataset: string }): void {
-  states.get(device)?.delete(dataset);
-  changed.add(device);
-  if (states.get(device)?.size === 0) {
-    states.delete(device);
+  const from = fresh ?? states;
+  from.get(device)?.delete(dataset);
+  if (from.get(device)?.size === 0) {
+    from.delete(device);
     readRegistrySoon();
   }
-  tell();
+  if (fresh === null) tell(device);
+}
+
+/** Everything has been told: what was known before has been shown until now. */
+function live(): void {
+  if (fresh === null) return;
+  const words = (of: States, device: string) => JSON.stringify([...(of.get(device)?.values() ?? [])]);
+  for (const device of new Set([...states.keys(), ...fresh.keys()])) {
+    if (words(states, device) !== words(fresh, device)) changed.add(device);
+  }
+  states = fresh;
+  fresh = null;
+  told.value += 1;
+}
+
+/** Whether the registry, as it was last read, has the device where the stream tells it to be. */
+function isListed({ device, site, lon, lat }: State): boolean {
+  const known = devices.peek().get(device);
+  return known !== undefined && known.site === site && known.lon === lon && known.lat === lat;
 }
 
 let telling = false;
 /** Many changes at once are one. */
-function tell(): void {
+function tell(device: string): void {
+  changed.add(device);
   if (telling) return;
   telling = true;
   setTimeout(() => {
@@ -231,16 +270,18 @@ function tell(): void {
 }
 
 let reading = false;
-/** A device that is new, has moved away or is out of service. */
+let notBefore = 0;
+/** A device is new, has moved or is out of service, or may be. */
 function readRegistrySoon(): void {
   if (reading) return;
   reading = true;
-  setTimeout(async () => {
+  const read = async () => {
+    const isNew = await readRegistry().catch(() => false);
     reading = false;
-    try {
-      await readRegistry();
-    } catch {
+    if (!isNew) notBefore = performance.now() + IN_VAIN_MS;
+    // Told while it was being read.
+    else if ([...states.values()].some((known) => [...known.values()].some((told) => !isListed(told))))
       readRegistrySoon();
-    }
-  }, 2_000);
+  };
+  setTimeout(read, Math.max(SOON_MS, notBefore - performance.now()));
 }

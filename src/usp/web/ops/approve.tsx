@@ -8,7 +8,7 @@ import { type Key, named, t } from "../common/i18n";
 import { Trouble } from "./pieces";
 import { asProblem } from "./session";
 import type { Approval, Candidate, Candidates } from "./shapes";
-import { candidates, ingest, reasons } from "./watching";
+import { candidates, ingest, reasons, silent } from "./watching";
 
 interface Props {
   candidate: Candidate;
@@ -38,7 +38,7 @@ export function ApprovalForm({ candidate, close, done }: Props) {
         address: candidate.address,
         ...wishes(new FormData(form.current)),
       });
-      await Promise.all([candidates.ask(), reasons.ask(), ingest.ask()]);
+      await Promise.all([candidates, reasons, ingest, silent].map((source) => source.ask()));
       done(outcome);
     } catch (error) {
       problem.value = asProblem(error);

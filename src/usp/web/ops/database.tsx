@@ -4,14 +4,11 @@ import { bytes, duration, number, percent } from "../common/format";
 import { named, t } from "../common/i18n";
 import { Section, Told } from "./pieces";
 import type { Hypertable, State } from "./shapes";
+import { LONG_S, USUAL_S } from "./verdict";
 import { state } from "./watching";
 
 /** Tables shown before somebody asks for all. */
 const SHOWN_TABLES = 6;
-/** Hours are rolled up ten minutes after they are over, and a second worker's turn may come first. */
-const USUAL_S = 4_200;
-/** A transaction that writes for longer holds roll-ups up. */
-const LONG_S = 600;
 const HOURLY = "_hourly";
 
 export function DatabaseSection() {

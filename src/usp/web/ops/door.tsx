@@ -34,6 +34,8 @@ function Form() {
     busy.value = true;
     await signIn(text.value);
     busy.value = false;
+    // What had the focus is gone once the page stands there.
+    if (session.value.state === "open") requestAnimationFrame(() => document.getElementById("title")?.focus());
   }
 
   return (

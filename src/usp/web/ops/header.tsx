@@ -16,7 +16,9 @@ export function Header() {
           <span>{t("ops.to_map")}</span>
         </a>
         <div class="titles grow">
-          <h1>{t("ops.title")}</h1>
+          <h1 id="title" tabIndex={-1}>
+            {t("ops.title")}
+          </h1>
           {session.value.state === "open" && <Freshness />}
         </div>
         <LanguageSwitch />

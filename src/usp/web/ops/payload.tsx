@@ -17,7 +17,7 @@ export function Payload({ sample }: { sample: Rejection }) {
   return (
     <>
       {bytes && <p class="small quiet">{t("ops.base64")}</p>}
-      {/* biome-ignore lint/a11y/noNoninteractiveTabindex: it may be longer than its box, and arrow keys then scroll it. */}
+      {/* oxlint-disable-next-line jsx-a11y/no-noninteractive-tabindex -- it may be longer than its box, and arrow keys then scroll it. */}
       <pre class="box" tabIndex={0}>
         {bytes ? sample.payload : indented(sample.payload)}
       </pre>
@@ -31,7 +31,7 @@ export function Payload({ sample }: { sample: Rejection }) {
  * Only spaces between its pieces change. Read and written anew it would no longer be what was refused: 1e999 would
  * become null, and of two members with one name the first would be gone.
  */
-export function indented(text: string): string {
+function indented(text: string): string {
   try {
     JSON.parse(text);
   } catch {

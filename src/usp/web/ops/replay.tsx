@@ -7,7 +7,7 @@ import { t } from "../common/i18n";
 import { reasonsText, Told, Trouble } from "./pieces";
 import { asProblem } from "./session";
 import type { Progress, ReasonFigures } from "./shapes";
-import { ingest, reasons } from "./watching";
+import { candidates, ingest, reasons, silent } from "./watching";
 
 interface Props {
   row: ReasonFigures;
@@ -45,7 +45,7 @@ export function Replay({ row, ticked, done }: Props) {
     if (run.value?.running && problem.value === null) run.value = { trial, running: false, told: last };
     else if (problem.value !== null) run.value = last === null ? null : { trial, running: false, told: last };
     if (trial) return;
-    await Promise.all([reasons.ask(), ingest.ask()]);
+    await Promise.all([reasons, ingest, silent, candidates].map((source) => source.ask()));
     done();
   }
 

@@ -81,8 +81,7 @@ export function Samples({ row }: { row: ReasonFigures }) {
       )}
       {problem.value !== null && <Trouble problem={problem.value} />}
       {which === "open" && <Replay row={row} ticked={ticked} done={() => load("open")} />}
-      <div class="row tools">
-        {/* biome-ignore lint/a11y/useSemanticElements: a fieldset is for what a form sends. */}
+      <div class="row">
         <div class="switch" role="group" aria-label={t("ops.which")}>
           {(["open", "resolved"] as const).map((each) => (
             <button key={each} type="button" aria-pressed={which === each} onClick={() => load(each)}>

@@ -2,6 +2,7 @@
 
 import { signal } from "@preact/signals";
 import { get, Problem, useToken } from "../common/api";
+import { keep, kept } from "../common/kept";
 
 /** Why there is a form: nobody has given a token yet, or the one given is wrong, may not, or could not be tried. */
 export type Why = "none" | "ended" | "malformed" | "unknown" | "scope" | "away";
@@ -18,10 +19,10 @@ export const typed = signal(false);
 
 /** Begin with the token that is at hand, or ask for one. */
 export async function begin(): Promise<void> {
-  const kept = sessionStorage.getItem(KEPT);
-  typed.value = kept !== null;
+  const before = kept(KEPT, "sessionStorage");
+  typed.value = before !== null;
   try {
-    const token = kept ?? (await get<{ token: string | null }>("/ops/token")).token;
+    const token = before ?? (await get<{ token: string | null }>("/ops/token")).token;
     if (token === null) session.value = { state: "closed", why: "none", detail: "" };
     else await enter(token);
   } catch (error) {
@@ -44,7 +45,7 @@ export async function signIn(text: string): Promise<void> {
   }
   try {
     await enter(token);
-    sessionStorage.setItem(KEPT, token);
+    keep(KEPT, token, "sessionStorage");
     typed.value = true;
   } catch (error) {
     const problem = asProblem(error);
@@ -69,7 +70,7 @@ async function enter(token: string): Promise<void> {
 }
 
 function close(reason: Why, detail: string): void {
-  sessionStorage.removeItem(KEPT);
+  keep(KEPT, null, "sessionStorage");
   useToken(null);
   typed.value = false;
   session.value = { state: "closed", why: reason, detail };

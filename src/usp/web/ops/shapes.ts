@@ -96,7 +96,7 @@ export interface Candidates {
   sites: Place[];
 }
 
-export interface Profile {
+interface Profile {
   profile: string;
   title: string;
   kind: string;

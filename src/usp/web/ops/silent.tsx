@@ -21,7 +21,6 @@ export function SilentSection() {
       problem={silent.problem}
     >
       {(kinds.length > 1 || chosen !== null) && (
-        // biome-ignore lint/a11y/useSemanticElements: a fieldset is for what a form sends.
         <div class="row chips" role="group" aria-label={t("ops.kind")}>
           <Chip kind={null} title={t("ops.all_kinds")} count={count} />
           {kinds.map(([kind, figures]) => (

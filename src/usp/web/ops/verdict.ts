@@ -1,12 +1,19 @@
 /** How the platform is, in one sentence. */
 
 import { computed } from "@preact/signals";
-import { number } from "../common/format";
+import { duration } from "../common/format";
 import { t } from "../common/i18n";
-import type { Ingest } from "./shapes";
+import type { Ingest, State } from "./shapes";
 import { awaySince, ingest, ready, state, waiting } from "./watching";
 
-export interface Verdict {
+/** Hours are rolled up ten minutes after they are over, and a second worker's turn may come first. */
+export const USUAL_S = 4_200;
+/** A transaction that writes for longer holds roll-ups up. */
+export const LONG_S = 600;
+/** So much more than usual is no longer a turn that came late. */
+const FAR_S = 7_200;
+
+interface Verdict {
   tone: "good" | "wait" | "bad";
   text: string;
 }
@@ -22,6 +29,24 @@ export function devicesOf(figures: Ingest): { expected: number; reporting: numbe
   return sum;
 }
 
+/** What goes on working with less than it should have. */
+function weaknesses({ workers, rollup, database }: State): string[] {
+  const told: string[] = [];
+  const dead = workers.filter(({ alive }) => !alive).length;
+  if (dead > 0) told.push(t("ops.verdict.dead", { dead, workers: workers.length }));
+  const writing = database.oldest_write?.seconds ?? 0;
+  if (writing > LONG_S) told.push(t("ops.verdict.writing", { duration: duration(writing) }));
+  const behind = Math.max(0, ...rollup.map(({ behind_s }) => behind_s));
+  if (behind > USUAL_S + FAR_S) told.push(t("ops.verdict.behind", { duration: duration(behind) }));
+  return told;
+}
+
+/** What is to be said of devices and messages; null where nothing is. */
+function lacking(told: { silent: number; waiting: number; expected: number }): string | null {
+  if (told.silent > 0) return t(told.waiting > 0 ? "ops.verdict.both" : "ops.verdict.silent", told);
+  return told.waiting > 0 ? t("ops.verdict.refused", told) : null;
+}
+
 /** The worst that is known; null before anything is. */
 export const verdict = computed<Verdict | null>(() => {
   const failing = Object.entries(ready.value.value?.dependencies ?? {}).find(
@@ -31,12 +56,14 @@ export const verdict = computed<Verdict | null>(() => {
   if (awaySince.value !== null) return { tone: "bad", text: t("ops.verdict.away") };
   const figures = ingest.value.value;
   if (figures === null) return null;
-  const broker = state.value.value?.broker;
-  if (broker?.workers === 0) return { tone: "bad", text: t("ops.verdict.no_worker") };
-  if (broker?.connected === 0) return { tone: "bad", text: t("ops.verdict.no_broker") };
+  const now = state.value.value;
+  if (now?.broker.workers === 0) return { tone: "bad", text: t("ops.verdict.no_worker") };
+  if (now?.broker.connected === 0) return { tone: "bad", text: t("ops.verdict.no_broker") };
   const { expected, reporting, silent } = devicesOf(figures);
-  const told = { silent, waiting: waiting.value, expected: number(expected), reporting: number(reporting) };
-  if (silent > 0) return { tone: "wait", text: t(told.waiting > 0 ? "ops.verdict.both" : "ops.verdict.silent", told) };
-  if (told.waiting > 0) return { tone: "wait", text: t("ops.verdict.refused", told) };
-  return { tone: "good", text: t(expected === 0 ? "ops.verdict.nobody" : "ops.verdict.well", told) };
+  const wanting = [
+    ...(now === null ? [] : weaknesses(now)),
+    lacking({ silent, waiting: waiting.value, expected }),
+  ].filter((text) => text !== null);
+  if (wanting.length > 0) return { tone: "wait", text: wanting.join(" · ") };
+  return { tone: "good", text: t(expected === 0 ? "ops.verdict.nobody" : "ops.verdict.well", { expected, reporting }) };
 });

@@ -2,6 +2,7 @@
 
 import { batch, computed, effect, signal } from "@preact/signals";
 import { address, get, type Problem } from "../common/api";
+import { now } from "../common/format";
 import { asProblem, isAway, refused, session } from "./session";
 import type { Candidates, Ingest, Minutes, Page, Ready, ReasonFigures, Silent, State } from "./shapes";
 
@@ -56,7 +57,7 @@ class Source<T> {
 
 /** Which kind's silent devices are listed, and how many at most; null for all kinds. */
 export const silentKind = signal<string | null>(null);
-export const silentMost = signal(SILENT_ROWS);
+const silentMost = signal(SILENT_ROWS);
 
 export const ingest = new Source<Ingest>(() => "/health/ingest");
 export const reasons = new Source<Page<ReasonFigures>>(() => "/v1/ops/rejections/stats");
@@ -97,10 +98,10 @@ async function round(): Promise<void> {
   if (unwanted !== undefined) {
     refused(unwanted);
   } else if (problems.some(isAway)) {
-    awaySince.value ??= Date.now();
+    awaySince.value ??= now.peek();
     awaySaid.value = problems.find((problem) => isAway(problem) && problem.status > 0)?.message ?? "";
   } else {
-    refreshed.value = Date.now();
+    refreshed.value = now.peek();
     awaySince.value = null;
   }
 }

@@ -32,7 +32,7 @@ export function uniforms(gl: WebGL2RenderingContext, of: WebGLProgram): Uniforms
   };
 }
 
-/** A value for each vertex, from the buffer that is bound; bytes become shares of 255. */
+/** A value for each point, from the buffer that is bound; bytes become shares of 255. */
 export function attribute(
   gl: WebGL2RenderingContext,
   place: number,
@@ -44,25 +44,3 @@ export function attribute(
   gl.enableVertexAttribArray(place);
   gl.vertexAttribPointer(place, size, type, type === gl.UNSIGNED_BYTE, stride, offset);
 }
-
-/** The same for all four corners of a square: each so many values of a row, four times. */
-export function cornered<Row extends Float32Array<ArrayBuffer> | Uint8Array<ArrayBuffer>>(
-  rows: Row,
-  size: number,
-): Row {
-  const made = (
-    rows instanceof Uint8Array ? new Uint8Array(4 * rows.length) : new Float32Array(4 * rows.length)
-  ) as Row;
-  for (let from = 0; from < rows.length; from += size) {
-    const row = rows.subarray(from, from + size);
-    for (let corner = 0; corner < 4; corner += 1) made.set(row, 4 * from + corner * size);
-  }
-  return made;
-}
-
-/** Two triangles for each four corners. Graphics cards are better at this than at many small instances. */
-export function squares(count: number): Uint32Array<ArrayBuffer> {
-  return Uint32Array.from({ length: 6 * count }, (_, n) => 4 * Math.floor(n / 6) + (CORNERS[n % 6] as number));
-}
-
-const CORNERS = [0, 1, 2, 1, 2, 3];

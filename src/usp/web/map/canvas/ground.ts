@@ -31,10 +31,9 @@ const CORNERS = [
 ] as const;
 /** Degrees between the lines of the grid, and how many there may be. */
 const GRID = [0.01, 0.1, 1, 10];
-const MOST_LINES = 80;
-
-/** What lies below the steps of the landscape, the lowest first. */
-export const LOWER = ["lowest", "lower", "low"] as const;
+const MOST_LINES = 20;
+/** Lines beyond the last spot. */
+const BEYOND = 45;
 
 interface Street {
   along: Metres[];
@@ -47,37 +46,53 @@ export function ground(spots: readonly Spot[], sites: ReadonlyMap<string, Site>)
   const lats = spots.map(({ lat }) => lat);
   const [west, east, south, north] = [least(lons), most(lons), least(lats), most(lats)];
   const plane = planeAt([(west + east) / 2, (south + north) / 2]);
-  const streets: Street[] = [];
-  const features: Feature[] = grid(west, south, east, north);
-  const buildings: Spot[] = [];
-  for (const [name, there] of bySite(spots)) {
-    const title = sites.get(name)?.title ?? name;
+  const places = [...bySite(spots)].map(([name, there]): Stand => {
     const points = there.map(({ lon, lat }) => plane.flat([lon, lat]));
-    buildings.push(...there.filter(({ building }) => building));
-    if (there.every(({ building }) => building)) continue;
-    if (there.some(({ kind, category }) => kind === "charging_point" || category === "mobility_area")) {
-      const at = middle(points);
-      const metres = most(points.map(([x, y]) => Math.hypot(x - at[0], y - at[1]))) + PAD;
-      features.push(area("pad", circle(at, metres), plane), label(title, at, plane, there.length, metres));
-      continue;
-    }
-    const street = streetAlong(points);
-    if (street === null) {
-      const at = middle(points);
-      features.push(area("square", circle(at, SQUARE), plane), label(title, at, plane, there.length, SQUARE));
-      continue;
-    }
-    streets.push(street);
-    const coordinates = street.along.map((point) => plane.round(point));
-    const geometry: Geometry = { type: "LineString", coordinates };
-    features.push({ type: "Feature", properties: { is: "street", title, devices: there.length }, geometry });
+    return { title: sites.get(name)?.title ?? name, spots: there, points, street: streetAlong(points) };
+  });
+  const streets = places.map(({ street }) => street).filter((street) => street !== null);
+  const features = [
+    ...landscape(spots, streets, plane),
+    ...grid(west, south, east, north),
+    ...ranked(places.flatMap((place) => draw(place, streets, plane))),
+    ...obstacles(spots, plane),
+  ];
+  return { type: "FeatureCollection", features };
+}
+
+/** What stands at a site, and the street it makes, if it does. */
+interface Stand {
+  title: string;
+  spots: Spot[];
+  points: Metres[];
+  street: Street | null;
+}
+
+/** A site is a building, a mobility area, a street, or else a square. */
+function draw({ title, spots, points, street }: Stand, streets: readonly Street[], plane: Plane): Feature[] {
+  const [at, count] = [middle(points), spots.length];
+  if (spots.some(({ building }) => building)) {
+    return [...block(at, nearestAxis(at, streets), plane), label(title, at, plane, 1, BLOCK[0])];
   }
-  features.unshift(...landscape(spots, streets, plane));
-  for (const building of buildings) {
-    const at = plane.flat([building.lon, building.lat]);
-    features.push(...block(at, nearestAxis(at, streets), plane), label(building.title, at, plane, 1, BLOCK[0]));
+  if (spots.some(({ kind, category }) => kind === "charging_point" || category === "mobility_area")) {
+    const metres = most(points.map(([x, y]) => Math.hypot(x - at[0], y - at[1]))) + PAD;
+    return [area("pad", circle(at, metres), plane), label(title, at, plane, count, metres)];
   }
-  return { type: "FeatureCollection", features: [...features, ...obstacles(spots, plane)] };
+  if (street === null) {
+    return [area("square", circle(at, SQUARE), plane), label(title, at, plane, count, SQUARE)];
+  }
+  const geometry: Geometry = { type: "LineString", coordinates: street.along.map((point) => plane.round(point)) };
+  return [{ type: "Feature", properties: { is: "street", title, devices: count }, geometry }];
+}
+
+/** What has a name learns how many of its sort have more devices: from afar only the first are named. */
+function ranked(features: Feature[]): Feature[] {
+  for (const sort of ["street", "place"]) {
+    const named = features.filter(({ properties }) => properties?.is === sort);
+    named.sort((one, other) => (other.properties?.devices ?? 0) - (one.properties?.devices ?? 0));
+    for (const [rank, { properties }] of named.entries()) if (properties !== null) properties.rank = rank;
+  }
+  return features;
 }
 
 /** Where something stands, once for what stands close together. */
@@ -182,11 +197,20 @@ function landscape(spots: readonly Spot[], streets: readonly Street[], plane: Pl
   const along = streets.flatMap(({ along }) => along.slice(1).flatMap((to, n) => paced(along[n] as Metres, to)));
   const far = 40 * DEGREE;
   const edge = CORNERS.map(([u, v]): Metres => [u * far, v * far]);
-  return relief([...points, ...along], edge).map(({ step, rings }) => ({
-    type: "Feature",
-    properties: { is: LOWER[step] },
-    geometry: { type: "Polygon", coordinates: rings.map((ring) => ring.map((point) => plane.round(point))) },
-  }));
+  const { pieces, contours } = relief([...points, ...along], edge);
+  const round = (ring: readonly Metres[]) => ring.map((point) => plane.round(point));
+  return [
+    ...pieces.map(({ band, rings }): Feature => {
+      const geometry: Geometry = { type: "Polygon", coordinates: rings.map(round) };
+      return { type: "Feature", properties: { is: "relief", band }, geometry };
+    }),
+    ...contours.map((ring) => line(round(ring))),
+  ];
+}
+
+/** Of the grid or a contour. */
+function line(coordinates: [number, number][]): Feature {
+  return { type: "Feature", properties: { is: "line" }, geometry: { type: "LineString", coordinates } };
 }
 
 /** A point every few steps. */
@@ -201,16 +225,23 @@ function paced(from: Metres, to: Metres): Metres[] {
 /** Meridians and parallels at round degrees. */
 function grid(west: number, south: number, east: number, north: number): Feature[] {
   const size = Math.max(east - west, north - south);
-  const step = GRID.find((wide) => size / wide < MOST_LINES / 4) ?? 10;
-  const [left, right] = [Math.floor(west / step) - 8, Math.ceil(east / step) + 8];
-  const [low, high] = [Math.floor(south / step) - 8, Math.ceil(north / step) + 8];
-  const line = (...coordinates: [number, number][]): Feature => ({
-    type: "Feature",
-    properties: { is: "grid" },
-    geometry: { type: "LineString", coordinates },
-  });
+  const step = GRID.find((wide) => size / wide < MOST_LINES) ?? 10;
+  const [left, right] = [Math.floor(west / step) - BEYOND, Math.ceil(east / step) + BEYOND];
+  const [low, high] = [Math.floor(south / step) - BEYOND, Math.ceil(north / step) + BEYOND];
   const features: Feature[] = [];
-  for (let n = left; n <= right; n += 1) features.push(line([n * step, low * step], [n * step, high * step]));
-  for (let n = low; n <= high; n += 1) features.push(line([left * step, n * step], [right * step, n * step]));
+  for (let n = left; n <= right; n += 1)
+    features.push(
+      line([
+        [n * step, low * step],
+        [n * step, high * step],
+      ]),
+    );
+  for (let n = low; n <= high; n += 1)
+    features.push(
+      line([
+        [left * step, n * step],
+        [right * step, n * step],
+      ]),
+    );
   return features;
 }

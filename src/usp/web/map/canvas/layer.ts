@@ -4,7 +4,7 @@ import { type CustomLayerInterface, type Map as GLMap, LngLat, MercatorCoordinat
 import { glyphName, type Paint } from "../look";
 import type { Spot } from "../store";
 import { ACROSS, atlas, CELL, DOWN, PICTURES } from "./atlas";
-import { attribute, cornered, program, squares, type Uniforms, uniforms } from "./gl";
+import { attribute, program, type Uniforms, uniforms } from "./gl";
 import { palette } from "./palette";
 import { FRAGMENT, VERTEX } from "./shader";
 import { GLYPHS_FROM, radiusAt, spread } from "./spread";
@@ -73,6 +73,8 @@ export class SpotLayer implements CustomLayerInterface {
 
   /** Give a spot its colours, or hide it; with a pulse where the change is news. */
   paint(index: number, look: Paint, seen: boolean, news: boolean): void {
+    // Registry and spots change together; who is new is placed a moment later.
+    if (index >= this.spots.length) return;
     const bytes = [...rgba(look.fill), ...rgba(look.ring), ...rgba(look.ink), seen ? 255 : 0];
     const at = index * COLOURS;
     if (bytes.every((byte, n) => this.colours[at + n] === byte)) return;
@@ -188,12 +190,14 @@ class Drawing {
   private readonly uniforms: Uniforms;
   private readonly array: WebGLVertexArrayObject;
   private readonly pictures: WebGLTexture;
+  private readonly most: number;
   private readonly buffers: Record<"spots" | "away" | "colours" | "changed", WebGLBuffer>;
 
   constructor(private readonly gl: WebGL2RenderingContext) {
     this.program = program(gl, VERTEX, FRAGMENT);
     this.uniforms = uniforms(gl, this.program);
     this.pictures = atlas(gl);
+    this.most = (gl.getParameter(gl.ALIASED_POINT_SIZE_RANGE) as Float32Array)[1] ?? 64;
     this.array = gl.createVertexArray();
     gl.bindVertexArray(this.array);
     const attach = (name: string, size: number, type: number, stride: number, offset: number) =>
@@ -216,7 +220,6 @@ class Drawing {
     const changed = buffer();
     attach("a_changed", 1, gl.FLOAT, 4, 0);
     this.buffers = { spots, away, colours, changed };
-    gl.bindBuffer(gl.ELEMENT_ARRAY_BUFFER, gl.createBuffer());
     gl.bindVertexArray(null);
   }
 
@@ -227,10 +230,7 @@ class Drawing {
       ...(FORMS[spot.kind] ?? ROUND),
       PICTURES.indexOf(glyphName(spot)),
     ]);
-    this.fill("spots", Float32Array.from(rows), 6);
-    this.gl.bindVertexArray(this.array);
-    this.gl.bufferData(this.gl.ELEMENT_ARRAY_BUFFER, squares(spots.length), this.gl.STATIC_DRAW);
-    this.gl.bindVertexArray(null);
+    this.fill("spots", Float32Array.from(rows));
   }
 
   away(before: Float32Array, after: Float32Array): void {
@@ -238,27 +238,24 @@ class Drawing {
     for (let n = 0; n < before.length; n += 2) {
       rows.set([before[n] as number, before[n + 1] as number, after[n] as number, after[n + 1] as number], 2 * n);
     }
-    this.fill("away", rows, 4);
+    this.fill("away", rows);
   }
 
   colours(colours: Uint8Array<ArrayBuffer>, changed: Float32Array<ArrayBuffer>): void {
-    this.fill("colours", colours, COLOURS);
-    this.fill("changed", changed, 1);
+    this.fill("colours", colours);
+    this.fill("changed", changed);
   }
 
-  private fill(
-    name: keyof Drawing["buffers"],
-    rows: Float32Array<ArrayBuffer> | Uint8Array<ArrayBuffer>,
-    size: number,
-  ): void {
+  private fill(name: keyof Drawing["buffers"], rows: Float32Array<ArrayBuffer> | Uint8Array<ArrayBuffer>): void {
     this.gl.bindBuffer(this.gl.ARRAY_BUFFER, this.buffers[name]);
-    this.gl.bufferData(this.gl.ARRAY_BUFFER, cornered(rows, size), this.gl.DYNAMIC_DRAW);
+    this.gl.bufferData(this.gl.ARRAY_BUFFER, rows, this.gl.DYNAMIC_DRAW);
   }
 
   draw(count: number, view: View): void {
     const { gl } = this;
     gl.useProgram(this.program);
     for (const [name, value] of Object.entries(view)) this.uniforms(name, value);
+    this.uniforms("most", this.most);
     this.uniforms("cells", [ACROSS, DOWN]);
     this.uniforms("cell", CELL);
     gl.activeTexture(gl.TEXTURE0);
@@ -267,7 +264,7 @@ class Drawing {
     gl.disable(gl.STENCIL_TEST);
     gl.disable(gl.CULL_FACE);
     gl.bindVertexArray(this.array);
-    gl.drawElements(gl.TRIANGLES, 6 * count, gl.UNSIGNED_INT, 0);
+    gl.drawArrays(gl.POINTS, 0, count);
     gl.bindVertexArray(null);
   }
 }

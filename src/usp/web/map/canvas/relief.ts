@@ -20,25 +20,46 @@ interface Field {
   heights: Float32Array;
 }
 
-/** A piece of what is lower than a step: what is around it, then what is around each of its heights. */
+/** A piece of a band between two steps: what is around it, then what is around each of its holes. */
 export interface Piece {
-  step: number;
+  band: number;
   rings: Metres[][];
 }
 
-/** The pieces to lay over a ground that is as high as can be, the highest step first; `edge` is around everything. */
-export function relief(points: readonly Metres[], edge: Metres[]): Piece[] {
+interface Ring {
+  ring: Metres[];
+  /** Negative where it goes round clockwise. */
+  size: number;
+}
+
+export interface Relief {
+  /** The bands below each step, to lay over a ground as high as the last. */
+  pieces: Piece[];
+  contours: Metres[][];
+}
+
+/** A landscape as wide as `edge`, which is around everything. */
+export function relief(points: readonly Metres[], edge: Metres[]): Relief {
   const field = heights(points);
-  return [...STEPS.entries()].reverse().flatMap(([step, height]) => {
-    const found = rings(field, height).map((ring) => ({ ring: smooth(ring), size: area(ring) }));
-    const tops = found.filter(({ size }) => size > 0);
-    const hollows = found.filter(({ size }) => size < 0).sort((one, other) => other.size - one.size);
-    // A height lies in the smallest hollow around it, most of them in none.
-    const within = tops.map(({ ring }) => hollows.findIndex((hollow) => isWithin(ring[0] as Metres, hollow.ring)));
-    const lying = (hollow: number) => tops.filter((_, top) => within[top] === hollow).map(({ ring }) => ring);
-    const low = hollows.map(({ ring }, hollow) => ({ step, rings: [ring, ...lying(hollow)] }));
-    return [{ step, rings: [edge, ...lying(-1)] }, ...low];
-  });
+  const contours = STEPS.map((height) => rings(field, height).map((ring) => measured(smooth(ring))));
+  const turned = contours.map((each) => each.map(({ ring, size }) => ({ ring: [...ring].reverse(), size: -size })));
+  const bands = STEPS.map((_, band) => [...(contours[band - 1] ?? [measured(edge)]), ...(turned[band] ?? [])]);
+  return {
+    pieces: bands.flatMap((found, band) => pieces(found).map((rings) => ({ band, rings }))),
+    contours: contours.flat().map(({ ring }) => ring),
+  };
+}
+
+function measured(ring: Metres[]): Ring {
+  return { ring, size: area(ring) };
+}
+
+/** Each hole belongs to the smallest of the outlines around it. */
+function pieces(found: readonly Ring[]): Metres[][][] {
+  const outlines = found.filter(({ size }) => size > 0).sort((one, other) => one.size - other.size);
+  const holes = found.filter(({ size }) => size < 0);
+  const owner = holes.map(({ ring }) => outlines.findIndex((outline) => isWithin(ring[0] as Metres, outline.ring)));
+  return outlines.map(({ ring }, n) => [ring, ...holes.filter((_, hole) => owner[hole] === n).map(({ ring }) => ring)]);
 }
 
 /** Whether a point lies within a ring: a ray from it crosses the ring an odd number of times. */

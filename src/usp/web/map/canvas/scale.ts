@@ -62,7 +62,8 @@ export function quantity(value: number, unit = ""): string {
   if (unit === "W" && Math.abs(value) >= 1_000_000) return `${number(value / 1_000_000)} MW`;
   if (unit === "W" && Math.abs(value) >= 1_000) return `${number(value / 1_000)} kW`;
   if (unit === "byte") return bytes(value);
-  return unit === "" || unit.startsWith("count") ? number(value) : `${number(value)} ${unit}`;
+  // Of a plain count its name says what is counted.
+  return unit === "" || unit === "count" ? number(value) : `${number(value)} ${named("unit", unit)}`;
 }
 
 /** Round edges that divide what lies between two values, at most `STEPS` bands. */

@@ -1,7 +1,6 @@
 /** How the own background looks, from the city down to a bay. */
 
 import type { ExpressionSpecification, FilterSpecification, LayerSpecification, StyleSpecification } from "maplibre-gl";
-import { LOWER } from "./ground";
 import type { Palette } from "./palette";
 
 type Stop = [zoom: number, size: number];
@@ -35,6 +34,12 @@ const fading = (colour: string, [from, until]: [number, number]): ExpressionSpec
 ];
 const wider = ([zoom, px]: Stop): Stop => [zoom, px + 2];
 const is = (...names: string[]): FilterSpecification => ["match", ["get", "is"], names, true, false];
+/** From afar only the places where most is. */
+const namedAt = (name: string): FilterSpecification => [
+  "all",
+  ["==", ["get", "is"], name],
+  ["<", ["get", "rank"], ["step", ["zoom"], 40, 14, 120, 15, 100_000]],
+];
 const byName = (colours: Record<string, string>, other: string): ExpressionSpecification =>
   ["match", ["get", "is"], ...Object.entries(colours).flat(), other] as unknown as ExpressionSpecification;
 const byZoom = (...stops: Stop[]): ExpressionSpecification =>
@@ -55,21 +60,22 @@ function drawn(colours: Palette): LayerSpecification[] {
   const { relief } = colours;
   return [
     { id: "background", type: "background", paint: { "background-color": relief[3] } },
-    // One layer for each, of one colour, and the ground as that of most places: what need not be drawn is not.
-    ...[...LOWER.entries()].reverse().map(
-      ([step, name]): LayerSpecification => ({
-        id: name,
-        type: "fill",
-        source,
-        filter: is(name),
-        paint: { "fill-color": relief[step] as string, "fill-antialias": false },
-      }),
-    ),
+    {
+      // The ground is that of most places, so that little has to be laid over it.
+      id: "relief",
+      type: "fill",
+      source,
+      filter: is("relief"),
+      paint: {
+        "fill-color": ["match", ["get", "band"], 0, relief[0], 1, relief[1], relief[2]],
+        "fill-antialias": false,
+      },
+    },
     {
       id: "lines",
       type: "line",
       source,
-      filter: is(...LOWER, "grid"),
+      filter: is("line"),
       paint: { "line-color": colours.line, "line-width": 1 },
     },
     {
@@ -121,11 +127,11 @@ function names(colours: Palette): LayerSpecification[] {
       type: "symbol",
       source: "ground",
       minzoom: 12,
-      filter: is("street"),
+      filter: namedAt("street"),
       layout: {
         "symbol-placement": "line",
         "symbol-spacing": 240,
-        "symbol-sort-key": ["-", 0, ["get", "devices"]],
+        "symbol-sort-key": ["get", "rank"],
         "text-field": ["get", "title"],
         "text-font": FONT,
         "text-size": byZoom([13, 10.5], [16, 13], [19, 16]),
@@ -140,9 +146,9 @@ function names(colours: Palette): LayerSpecification[] {
       type: "symbol",
       source: "ground",
       minzoom: 12.5,
-      filter: is("place"),
+      filter: namedAt("place"),
       layout: {
-        "symbol-sort-key": ["-", 0, ["get", "devices"]],
+        "symbol-sort-key": ["get", "rank"],
         "text-field": ["get", "title"],
         "text-font": HEAVIER,
         "text-size": byZoom([13, 10], [16, 12], [19, 15]),

@@ -10,11 +10,10 @@ import { dark } from "../../common/theme";
 import { span } from "../choice";
 import type { Answer } from "../panel/answer";
 import { Trouble } from "../panel/pieces";
-import { withUnit } from "../panel/words";
 import type { Property } from "../store";
 import { type Bucket, type Buckets, buckets, type Plan } from "./plan";
 import { columns, options } from "./plot";
-import { axisOf, bucketTime, coloursOf, inWords, shares, spanWord, stateWord, summary } from "./words";
+import { axisOf, bucketTime, coloursOf, inWords, lastWord, shares, stateWord, summary, told } from "./words";
 
 const HEIGHT = 210;
 
@@ -130,7 +129,7 @@ function Numbers({ what, title }: { what: Drawn; title: string }) {
   const shown = heads(what);
   const cell = (value: number | null | undefined) => {
     if (value === null || value === undefined) return "–";
-    return made.shape === "states" ? inPercent(value) : withUnit(value, property.unit);
+    return made.shape === "states" ? inPercent(value) : told(value, property, made);
   };
   return (
     <details
@@ -141,7 +140,7 @@ function Numbers({ what, title }: { what: Drawn; title: string }) {
     >
       <summary>{t("chart.as_table")}</summary>
       {open.value && (
-        // biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls must be reached without a mouse.
+        // oxlint-disable-next-line jsx-a11y/no-noninteractive-tabindex -- what scrolls must be reached without a mouse.
         <section class="scroll" tabIndex={0} aria-label={title}>
           <table>
             <caption class="unseen">{title}</caption>
@@ -182,7 +181,7 @@ export function Chart({ answer, what }: { answer: Answer<Buckets>; what: Drawn |
   const pointed = useSignal<Pointed | null>(null);
   const spoken = language.value;
   const name = what === null ? "" : named("property", what.property.name);
-  const title = t("chart.title", { property: name, span: spanWord(span.value) });
+  const title = t("chart.title", { property: name, span: lastWord(span.value) });
   const [words, unit] = useMemo(
     () =>
       what === null
@@ -213,7 +212,7 @@ export function Chart({ answer, what }: { answer: Answer<Buckets>; what: Drawn |
         {what !== null && <States what={what} />}
         <figcaption class="small quiet">
           {!empty && words}{" "}
-          <span class="zone">
+          <span>
             {t("chart.zone", { zone: Intl.DateTimeFormat().resolvedOptions().timeZone.replaceAll("_", " ") })}
           </span>
         </figcaption>

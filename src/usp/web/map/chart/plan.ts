@@ -5,7 +5,7 @@ import type { Span } from "../choice";
 import type { Property } from "../store";
 
 /** A line with the band from least to most, dots, bars, or the share of time of each state. */
-export type Shape = "line" | "dots" | "bars" | "states";
+type Shape = "line" | "dots" | "bars" | "states";
 
 export interface Plan {
   shape: Shape;

@@ -22,7 +22,8 @@ export interface Axis {
   time: (ms: number, stepS: number) => string;
 }
 
-const FONT = '11.5px "Inter Variable", system-ui, sans-serif';
+/** uPlot scales whole pixels alone to the screen. */
+const FONT = '12px "Inter Variable", system-ui, sans-serif';
 const BAR = 0.82;
 const WIDEST_BAR = 60;
 const TURN = 360;

@@ -1,6 +1,6 @@
 /** A chart in words, and in the page's colours. */
 
-import { duration, number, percent } from "../../common/format";
+import { duration, now, number, percent } from "../../common/format";
 import { language, named, t } from "../../common/i18n";
 import type { Span } from "../choice";
 import { withUnit } from "../panel/words";
@@ -16,6 +16,11 @@ const LEAST_SHARE = 0.005;
 /** A span of time in words. */
 export function spanWord(span: Span): string {
   return t(({ "24h": "chart.span_24h", "7d": "chart.span_7d", "30d": "chart.span_30d" } as const)[span]);
+}
+
+/** The same as the time up to now. */
+export function lastWord(span: Span): string {
+  return t(({ "24h": "chart.last_24h", "7d": "chart.last_7d", "30d": "chart.last_30d" } as const)[span]);
 }
 
 /** With days before months and 24 hours, as in all of Europe. */
@@ -66,6 +71,11 @@ function perBucket(made: Plan, unit: string, list: readonly Bucket[]): string {
   return `${unit} ${t("chart.in", { duration: duration((first.end - first.start) / 1000) })}`.trim();
 }
 
+/** A value with its unit; what is counted per interval adds up to what is counted in the bucket. */
+export function told(value: number, { unit }: Property, made: Plan): string {
+  return withUnit(value, made.shape === "bars" && unit?.startsWith("count") ? "" : unit);
+}
+
 /** 90 as the east. */
 function wind(degrees: number): string {
   const names = t("chart.winds").split(" ");
@@ -81,7 +91,7 @@ export function stateWord(property: Property, state: string): string {
 /** Shares of time of the states that occur at all, greatest first. */
 export function shares(made: Plan, list: readonly Bucket[]): { at: number; share: number }[] {
   const known = list.filter(({ values }) => values.some((value) => value !== null));
-  const length = (bucket: Bucket) => Math.min(bucket.end, Date.now()) - bucket.start;
+  const length = (bucket: Bucket) => Math.min(bucket.end, now.peek()) - bucket.start;
   const whole = known.reduce((sum, bucket) => sum + length(bucket), 0);
   return made.columns
     .map((_, at) => ({
@@ -98,18 +108,20 @@ export function summary(property: Property, made: Plan, list: readonly Bucket[])
   if (values.length === 0) return t("chart.nothing");
   if (made.shape === "states") {
     const worthTelling = shares(made, list).filter(({ share }) => share >= LEAST_SHARE);
-    const told = worthTelling.map(({ at, share }) => `${stateWord(property, made.states[at] ?? "")} ${percent(share)}`);
-    if (made.states.length === 1 && told.length === 0) told.push(`${stateWord(property, "true")} ${percent(0)}`);
+    const words = worthTelling.map(
+      ({ at, share }) => `${stateWord(property, made.states[at] ?? "")} ${percent(share)}`,
+    );
+    if (made.states.length === 1 && words.length === 0) words.push(`${stateWord(property, "true")} ${percent(0)}`);
     const changes = list.reduce((sum, bucket) => sum + (bucket.changes ?? 0), 0);
-    return t("chart.shares", { shares: told.join(", "), changes });
+    return t("chart.shares", { shares: words.join(", "), changes });
   }
   if (made.shape === "bars") {
     const sum = list.reduce((total, bucket) => total + (bucket.values[0] ?? 0), 0);
-    return t("chart.sum", { sum: withUnit(sum, property.unit) });
+    return t("chart.sum", { sum: told(sum, property, made) });
   }
   if (property.unit === "°") return "";
   const [least, most] = [Math.min(...values), Math.max(...values)];
-  return t("chart.between", { least: withUnit(least, property.unit), most: withUnit(most, property.unit) });
+  return t("chart.between", { least: told(least, property, made), most: told(most, property, made) });
 }
 
 /** A bucket in words: its value, and what there is to say about it. */
@@ -129,9 +141,9 @@ export function inWords(property: Property, made: Plan, bucket: Bucket): { value
     return { value: held.map(({ word, share }) => `${word} ${percent(share)}`).join(", "), more };
   }
   if (least !== null && most !== null && least !== most) {
-    more.unshift(t("chart.between", { least: withUnit(least, property.unit), most: withUnit(most, property.unit) }));
+    more.unshift(t("chart.between", { least: told(least, property, made), most: told(most, property, made) }));
   }
-  return { value: withUnit(value, property.unit), more };
+  return { value: told(value, property, made), more };
 }
 
 /** Of each state a colour of `theme.css`, and how much of it: what is alike is of one hue. */

@@ -3,6 +3,7 @@
 import { useSignal } from "@preact/signals";
 import { useCallback, useEffect, useRef } from "preact/hooks";
 import { get, Problem } from "../../common/api";
+import { now } from "../../common/format";
 
 export interface Answer<T> {
   /** The newest answer; while another question is under way, still that to the one before. */
@@ -54,7 +55,7 @@ export function useAnswer<T>(question: string, url: () => string, everyS: number
         if (mine.signal.aborted) return;
         const problem = error instanceof Problem ? error : new Problem(-1, String(error));
         const wait = problem.retryAfterS;
-        const notBefore = wait === null ? 0 : Date.now() + wait * 1000;
+        const notBefore = wait === null ? 0 : now.peek() + wait * 1000;
         state.value = { ...state.peek(), problem, asking: false, notBefore };
         if (!LATER.has(problem.status)) return;
         next = wait ?? pause;

@@ -93,10 +93,10 @@ export function Figures() {
       {meters > 0 && (
         <Tile
           kind="energy_meter"
-          {...parted(watts === null ? "–" : quantity(watts, "W"))}
+          {...parted(watts === null ? "–" : quantity(Math.abs(watts), "W"))}
           label={
             <>
-              {t("panel.figure_buildings")}
+              {t((watts ?? 0) < 0 ? "panel.figure_buildings_in" : "panel.figure_buildings")}
               {sun !== null && sun >= 1 && <span class="more">{t("panel.sun", { power: quantity(sun, "W") })}</span>}
             </>
           }

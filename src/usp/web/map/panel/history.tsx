@@ -1,6 +1,7 @@
 /** The chart of a device: which property, and how far back. */
 
 import { useRef } from "preact/hooks";
+import { now } from "../../common/format";
 import { named, t } from "../../common/i18n";
 import { connection } from "../../common/stream";
 import { Chart, type Drawn, drawn } from "../chart/chart";
@@ -56,7 +57,7 @@ export function chosenOf(device: Device, offered: readonly Charted[]): Charted |
 /** The answer that is drawn, for the parts of the panel that tell of it. */
 export function useHistory(device: Device, chosen: Charted): { answer: Answer<Buckets>; what: Drawn | null } {
   const asked = `${device.device} ${chosen.name} ${span.value}`;
-  const url = () => question(chosen.dataset.name, alone(device), chosen.made, span.value, Date.now());
+  const url = () => question(chosen.dataset.name, alone(device), chosen.made, span.value, now.peek());
   const answer = useAnswer<Buckets>(asked, url, WINDOWS[span.value].every);
   const kept = useRef<{ data: Buckets | null; what: Drawn | null }>({ data: null, what: null });
   if (answer.data !== null && answer.of === asked && answer.data !== kept.current.data) {
@@ -82,7 +83,6 @@ export function History({
     <section class="part" aria-labelledby="history-title">
       <div class="part-head">
         <h3 id="history-title">{t("chart.heading")}</h3>
-        {/* biome-ignore lint/a11y/useSemanticElements: a fieldset is for what a form sends. */}
         <div class="switch" role="group" aria-label={t("chart.span")}>
           {SPANS.map((each) => (
             <button

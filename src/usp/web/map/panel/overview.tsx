@@ -2,8 +2,9 @@
 
 import { t } from "../../common/i18n";
 import { Colouring, Filters, Signs } from "../filters";
+import { Calls, cityCalls } from "./calls";
 import { Figures } from "./figures";
-import { Waiting } from "./pieces";
+import { Part, Waiting } from "./pieces";
 import { Places } from "./places";
 import { counts } from "./tally";
 
@@ -22,6 +23,11 @@ export function Overview() {
       {lamps && <Colouring />}
       {known && <Signs />}
       {known ? <Places /> : <Waiting lines={8} />}
+      {known && (
+        <Part id="city-data" title={t("panel.data")}>
+          <Calls calls={cityCalls()} />
+        </Part>
+      )}
     </>
   );
 }

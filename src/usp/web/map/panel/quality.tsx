@@ -1,7 +1,7 @@
 /** How good a device's data is, in sentences (docs/data-quality.md). */
 
 import { address } from "../../common/api";
-import { duration, percent } from "../../common/format";
+import { duration, now, percent } from "../../common/format";
 import { named, t } from "../../common/i18n";
 import { type Device, datasets } from "../store";
 import { useAnswer } from "./answer";
@@ -85,7 +85,7 @@ function faults(listed: readonly Of[], rejected: number): string[] {
       const known = datasets.value.get(dataset)?.properties.find(({ name }) => name === property);
       if (few > 0) told.push(t("quality.bottom_coded", { count: few, property: named("property", property) }));
       if (stuck === undefined || known === undefined) continue;
-      const length = duration((Date.now() - new Date(stuck.since).getTime()) / 1000);
+      const length = duration((now.peek() - new Date(stuck.since).getTime()) / 1000);
       const value = valueInWords(stuck.value, known);
       told.push(t("quality.stuck", { property: named("property", property), value, duration: length }));
     }
@@ -95,7 +95,7 @@ function faults(listed: readonly Of[], rejected: number): string[] {
 }
 
 /** All that is to be said, the most important first. */
-export function sentences(quality: Quality): string[] {
+function sentences(quality: Quality): string[] {
   const listed = quality.datasets;
   if (listed.length === 0) return [t("quality.nothing")];
   return [...arrival(listed), ...delay(listed), ...faults(listed, quality.rejected)];

@@ -1,11 +1,10 @@
 /** A street, an area or a building: what stands there. */
 
-import { address } from "../../common/api";
 import { t } from "../../common/i18n";
 import { connection } from "../../common/stream";
 import { type Device, devices, sites, told } from "../store";
 import { useAnswer } from "./answer";
-import { Calls, siteCalls } from "./calls";
+import { Calls, energyOf, siteCalls } from "./calls";
 import { Head } from "./head";
 import { Missing } from "./missing";
 import { Part, Trouble } from "./pieces";
@@ -42,14 +41,7 @@ function today(): string {
 
 /** Meters with what has gone through them since midnight. */
 function Meters({ site, listed }: { site: string; listed: Device[] }) {
-  const question = () =>
-    address("/v1/datasets/energy/readings", {
-      site,
-      bucket: "1d",
-      from: today(),
-      properties: "energy_import,energy_export",
-    });
-  const answer = useAnswer<Today>(site, question, TODAY_EVERY_S);
+  const answer = useAnswer<Today>(site, () => energyOf(site, today()), TODAY_EVERY_S);
   const energies = (device: string) => {
     const row = answer.data?.data.findLast((each) => each.device === device);
     const { energy_import_increase: drawn = 0, energy_export_increase: fed = 0 } = row ?? {};
@@ -100,7 +92,7 @@ export function SitePanel({ name }: { name: string }) {
         {listed.length === 0 && <p class="quiet">{t("panel.no_devices")}</p>}
       </Part>
       <Part id="site-data" title={t("panel.data")}>
-        <Calls calls={siteCalls(name, listed)} />
+        <Calls calls={siteCalls(name, listed, meters.length > 0 ? energyOf(name, today()) : null)} />
       </Part>
     </>
   );

@@ -1,6 +1,6 @@
 /** What is free, what reports and how much power is drawn: of all, and of each place; counted once a second at most. */
 
-import { effect, signal } from "@preact/signals";
+import { effect, signal, untracked } from "@preact/signals";
 import { connection } from "../../common/stream";
 import { categories, coloured, kinds } from "../choice";
 import { type Device, devices, INDOORS, newest, silent, sites, told } from "../store";
@@ -150,20 +150,25 @@ function kept(places: Map<string, Tally>): Map<string, Tally> {
 }
 
 let due: ReturnType<typeof setTimeout> | undefined;
-let last = 0;
+let last = Number.NEGATIVE_INFINITY;
+
+function countNow(): void {
+  clearTimeout(due);
+  due = undefined;
+  last = performance.now();
+  if (sites.value.size > 0 || devices.value.size > 0) counts.value = count();
+}
 
 function countSoon(): void {
-  const pause = Math.max(0, last + PACE_MS - Date.now());
-  if (due !== undefined) return;
-  due = setTimeout(() => {
-    due = undefined;
-    last = Date.now();
-    if (sites.value.size > 0 || devices.value.size > 0) counts.value = count();
-  }, pause);
+  due ??= setTimeout(countNow, Math.max(0, last + PACE_MS - performance.now()));
 }
 
 effect(() => {
-  for (const each of [told, devices, sites, kinds, categories, coloured, connection]) each.value;
+  for (const each of [told, devices, sites, kinds, categories, coloured]) each.value;
   countSoon();
+});
+// What was counted before everything had been told must not be seen.
+effect(() => {
+  if (connection.value === "live") untracked(countNow);
 });
 setInterval(countSoon, LOOK_AGAIN_MS);

@@ -14,8 +14,10 @@ export function inWords(tally: Tally): string {
   if (points > 0) words.push(t("panel.points_available", { available, points }));
   if (noParking > 0) words.push(t("panel.no_parking", { noParking, obstructed }));
   if (lamps > 0) words.push(t("panel.lamps", { lamps, silent: lamps - reporting }));
-  if (watts !== null) words.push(t("panel.draws", { power: quantity(watts, "W") }));
-  else if (meters > 0) words.push(t("panel.meters", { meters }));
+  if (watts !== null) {
+    words.push(t(watts < 0 ? "panel.feeds_in" : "panel.draws", { power: quantity(Math.abs(watts), "W") }));
+  }
+  if (watts === null && meters > 0) words.push(t("panel.meters", { meters }));
   if (sun !== null && sun >= 1) words.push(t("panel.sun", { power: quantity(sun, "W") }));
   const others = tally.devices - bays - noParking - points - lamps - meters;
   if (others > 0) words.push(t("panel.others", { others }));
