@@ -1,4 +1,4 @@
-"""`make bench`: our worker against the bare loop, uplinks against native readings, and the API against plain SQL.
+"""`make bench`: our worker against the bare loop, uplinks against native readings, the API and the map against plain ones.
 
 All take turns, several times; medians and ratios are printed. An uplink has a row of radio data besides, which `with
 radio data` has too, natively.
@@ -18,7 +18,7 @@ from statistics import median
 import uvloop
 from rich.console import Console
 from rich.table import Table
-from tests.bench import queries
+from tests.bench import pages, queries
 from tests.bench.ingest import CONTESTANTS, Bench, Run
 
 from usp.embedded import Postgres, get_parts
@@ -26,7 +26,7 @@ from usp.embedded import Postgres, get_parts
 #: What is aimed at: this share of the bare loop's rate; and of the native rate, for uplinks that come decoded.
 AIM = 0.7
 #: What several are called together.
-GROUPS = {"ingest": tuple(CONTESTANTS), "queries": queries.NAMES}
+GROUPS = {"ingest": tuple(CONTESTANTS), "queries": queries.NAMES, "pages": pages.NAMES}
 
 out = Console(highlight=False, soft_wrap=True)
 
@@ -89,7 +89,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="usp-bench-") as folder:
         Path(folder).chmod(0o755)
         try:
-            for group, run in (("ingest", _ingest), ("queries", _queries)):
+            for group, run in (("ingest", _ingest), ("queries", _queries), ("pages", _pages)):
                 if names := [name for name in GROUPS[group] if name in chosen]:
                     document |= run(options, names, Path(folder))
         except Exception as error:  # noqa: BLE001 - whatever it was, the logs tell more
@@ -127,6 +127,14 @@ def _queries(options: argparse.Namespace, names: list[str], folder: Path) -> dic
     found = uvloop.run(queries.measure(options.rows, names, get_parts(), folder, out))
     queries.show(found, out)
     return {"queries": found.document()}
+
+
+def _pages(options: argparse.Namespace, _: list[str], folder: Path) -> dict[str, object]:
+    folder = folder / "pages"
+    folder.mkdir(mode=0o755)
+    found = asyncio.run(pages.measure(options.runs, get_parts(), folder, out))
+    pages.show(found, out)
+    return {"pages": found.document()}
 
 
 if __name__ == "__main__":

@@ -32,7 +32,7 @@ const CLOSE = 16.2;
 const FAR = 14.5;
 const MARGIN = 56;
 /** Where the scale and the credits are. */
-const CREDITS = 44;
+const CREDITS = 76;
 const HINT = 0.55;
 
 export interface Hovered {

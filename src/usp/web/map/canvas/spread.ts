@@ -3,7 +3,7 @@
 /** Pixels between two spots' edges where they are big enough to be hit. */
 const GAP = 3;
 /** Dots seen from afar may overlap, the farther the more: a street has to remain a line. */
-const room = (zoom: number) => Math.min(0.9, Math.max(0.5, 0.8 - (14 - zoom) * 0.17));
+const room = (zoom: number) => Math.min(0.95, Math.max(0.5, 0.95 - (14 - zoom) * 0.16));
 const ROUNDS = 24;
 /** How strongly a spot is drawn back to where it belongs. */
 const HOMESICK = 0.06;
@@ -12,9 +12,9 @@ const GOLDEN_ANGLE = Math.PI * (3 - Math.sqrt(5));
 /** How big a spot is at a zoom, in pixels from its middle to its edge. */
 const RADII: readonly [zoom: number, radius: number][] = [
   [10, 2],
-  [12, 2.9],
-  [13.5, 4.2],
-  [14.5, 6],
+  [12, 3.1],
+  [13.5, 5],
+  [14.5, 6.5],
   [15.2, 8.5],
   [16, 10],
   [17.5, 12],
