@@ -1,4 +1,4 @@
-"""`make bench`: our worker against the bare loop, uplinks against native readings, the API and the map against plain ones.
+"""`make bench`: our worker against the bare loop, uplinks against native ones, the API and the map against plain ones.
 
 All take turns, several times; medians and ratios are printed. An uplink has a row of radio data besides, which `with
 radio data` has too, natively.
