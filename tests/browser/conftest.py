@@ -39,7 +39,7 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
     return report
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def chromium() -> Chromium:
     """The program."""
     try:
@@ -48,7 +48,7 @@ def chromium() -> Chromium:
         pytest.fail(str(error), pytrace=False)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 async def playwright() -> AsyncIterator[Playwright]:
     """What drives it."""
     expect.set_options(timeout=PATIENCE_MS)
@@ -56,7 +56,7 @@ async def playwright() -> AsyncIterator[Playwright]:
         yield driver
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 async def browser(
     chromium: Chromium, playwright: Playwright, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[Browser]:
@@ -66,7 +66,7 @@ async def browser(
     await started.close()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 async def platform(
     parts: Parts,
     empty_database: Callable[..., Awaitable[str]],

@@ -38,7 +38,7 @@ class Listener:
         self._client.on_subscribe = lambda *_: subscribed.set()
         self._client.connect("127.0.0.1", self.broker.port)
         self._client.loop_start()
-        self._client.subscribe("usp/v1/+/up", qos=1)
+        self._client.subscribe("#", qos=1)
         assert subscribed.wait(10)
         return self
 
@@ -50,7 +50,8 @@ class Listener:
     def wait_for(self, count: int) -> None:
         """Wait until so many messages are heard."""
         deadline = time.monotonic() + 20
-        while len(self.heard) < count and time.monotonic() < deadline:
+        while len(self.heard) < count:
+            assert time.monotonic() < deadline, f"heard {len(self.heard)} of {count}"
             time.sleep(0.05)
 
 
