@@ -1,20 +1,14 @@
 /** The map and what it listens to: the registry, the stream, the reader. */
 
 import { effect, signal, untracked } from "@preact/signals";
-import {
-  type GeoJSONSource,
-  Map as GLMap,
-  LngLatBounds,
-  type PaddingOptions,
-  ScaleControl,
-  setWorkerUrl,
-} from "maplibre-gl";
+import { type GeoJSONSource, Map as GLMap, ScaleControl, setWorkerUrl } from "maplibre-gl";
 import workerUrl from "maplibre-gl/dist/maplibre-gl-worker.mjs?url";
 import { language, t } from "../../common/i18n";
 import { connection } from "../../common/stream";
 import { type Selection, selection, view } from "../choice";
 import { type Paint, paint, shown } from "../look";
 import { type Spot, settings, sites, spots, takeChanged, told } from "../store";
+import { Camera } from "./camera";
 import { ground } from "./ground";
 import { SpotLayer } from "./layer";
 import { palette } from "./palette";
@@ -28,11 +22,6 @@ const MOUSE = 6;
 const FINGER = 24;
 /** What has fallen silent is looked for so often. */
 const SILENCE_MS = 20_000;
-const CLOSE = 16.2;
-const FAR = 14.5;
-const MARGIN = 56;
-/** Where the scale and the credits are. */
-const CREDITS = 76;
 const HINT = 0.55;
 
 export interface Hovered {
@@ -48,7 +37,7 @@ let city: City | null = null;
 
 /** Move the map so that all these can be seen beside the panel. */
 export function fitTo(wanted: readonly Spot[]): void {
-  city?.fit(wanted, true);
+  city?.camera.fit(wanted, true);
 }
 
 /** Show everything. */
@@ -57,7 +46,7 @@ export function fitAll(): void {
 }
 
 export function zoomBy(levels: number): void {
-  city?.zoomBy(levels);
+  city?.camera.zoomBy(levels);
 }
 
 /** Draw the map into an element; throws where there is no WebGL. What comes back ends it. */
@@ -78,13 +67,12 @@ function matches(chosen: Selection, spot: Spot): boolean {
 }
 
 class City {
+  readonly camera: Camera;
   private readonly map: GLMap;
   private readonly layer = new SpotLayer();
   private readonly scale = new ScaleControl({ maxWidth: 110 });
   private readonly ends: (() => void)[] = [];
   private readonly byDevice = new Map<string, number>();
-  /** Whether somebody has moved the map; until then it shows everything. */
-  private touched = false;
   private placed = false;
   private clicked: Selection = null;
   private readonly painted = new Map<string, Paint>();
@@ -106,13 +94,12 @@ class City {
       renderWorldCopies: false,
       locale: { "Map.Title": t("map.label") },
     });
-    this.touched = at !== null;
+    this.camera = new Camera(this.map);
     this.map.touchZoomRotate.disableRotation();
     this.map.keyboard.disableRotation();
     this.map.addControl(this.scale, "bottom-left");
     // Once at the beginning, and again after the graphics card was lost.
     this.map.on("style.load", () => this.dress());
-    this.map.on("moveend", (event) => this.moved(event));
     this.map.on("resize", () => this.fitUntouched());
     this.listenToPointer();
   }
@@ -120,26 +107,6 @@ class City {
   close(): void {
     for (const end of this.ends) end();
     this.map.remove();
-  }
-
-  zoomBy(levels: number): void {
-    this.map.easeTo({ zoom: this.map.getZoom() + levels, duration: 250 }, { chosen: true });
-  }
-
-  fit(wanted: readonly Spot[], chosen: boolean): void {
-    if (wanted.length === 0) return;
-    const bounds = new LngLatBounds();
-    for (const { lon, lat } of wanted) bounds.extend([lon, lat]);
-    const padding = this.covered(Math.min(MARGIN, this.container.clientWidth / 14));
-    padding.bottom = Math.max(padding.bottom ?? 0, this.covered(CREDITS).bottom ?? 0);
-    this.map.fitBounds(bounds, { padding, maxZoom: CLOSE, animate: chosen, duration: 900 }, { chosen });
-  }
-
-  /** What the page lays over the map, as it says in `--covered-left` and so on. */
-  private covered(more = 0): PaddingOptions {
-    const told = getComputedStyle(this.container);
-    const side = (name: string) => (Number.parseFloat(told.getPropertyValue(`--covered-${name}`)) || 0) + more;
-    return { top: side("top"), right: side("right"), bottom: side("bottom"), left: side("left") };
   }
 
   /** What the style does not hold, and what it follows. */
@@ -156,7 +123,7 @@ class City {
     follow(() => this.repaintAll());
     follow(() => this.repaintChanged());
     follow(() => this.follow(selection.value));
-    follow(() => this.goTo());
+    follow(() => this.camera.goTo());
     follow(() => {
       language.value;
       this.map.getCanvas().setAttribute("aria-label", t("map.label"));
@@ -204,9 +171,9 @@ class City {
   }
 
   private fitUntouched(): void {
-    if (this.touched || !this.placed) return;
+    if (this.camera.touched || !this.placed) return;
     const chosen = spots.peek().filter((spot) => matches(selection.peek(), spot));
-    this.fit(chosen.length > 0 ? chosen : spots.peek(), false);
+    this.camera.fit(chosen.length > 0 ? chosen : spots.peek(), false);
   }
 
   private repaintAll(): void {
@@ -258,34 +225,8 @@ class City {
       const wanted = spots.peek().filter((spot) => matches(chosen, spot));
       const byHand = chosen === this.clicked;
       this.clicked = null;
-      if (!this.placed || wanted.length === 0 || byHand) return;
-      const { top = 0, left = 0, right = 0, bottom = 0 } = this.covered();
-      const { clientWidth, clientHeight } = this.container;
-      const inSight = wanted.every(({ lon, lat }) => {
-        const { x, y } = this.map.project([lon, lat]);
-        return x > left && x < clientWidth - right && y > top && y < clientHeight - bottom;
-      });
-      if (!inSight || this.map.getZoom() < FAR) this.fit(wanted, true);
+      if (this.placed && wanted.length > 0 && !byHand && !this.camera.shows(wanted)) this.camera.fit(wanted, true);
     });
-  }
-
-  /** Where the page's address says, after a step back. */
-  private goTo(): void {
-    const at = view.value;
-    if (at === null) return;
-    const { lng, lat } = this.map.getCenter();
-    const near = Math.abs(lng - at.lon) < 1e-5 && Math.abs(lat - at.lat) < 1e-5;
-    if (near && Math.abs(this.map.getZoom() - at.zoom) < 0.01) return;
-    this.touched = true;
-    this.map.jumpTo({ center: [at.lon, at.lat], zoom: at.zoom });
-  }
-
-  private moved(event: object): void {
-    const byReader = ("originalEvent" in event && event.originalEvent !== undefined) || "chosen" in event;
-    if (!byReader || ("chosen" in event && event.chosen !== true)) return;
-    this.touched = true;
-    const { lng, lat } = this.map.getCenter();
-    view.value = { lon: lng, lat, zoom: this.map.getZoom() };
   }
 
   private listenToPointer(): void {
